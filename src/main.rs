@@ -1,0 +1,3 @@
+//! The `switchback` command: everything lives in the library.
+
+fn main() {}
