@@ -100,12 +100,13 @@ impl Detector {
         self.last
     }
 
-    /// Forgets the rows but not the state: what was seen while we were cut off counts for
-    /// nothing.
-    pub fn reset_rows(&mut self) {
+    /// Forgets the rows but not the state, which starts to age anew: what was seen while we
+    /// were cut off counts for nothing.
+    pub fn reset_rows(&mut self, now: Mono) {
+        let last = self.last.map(|_| now);
         *self = Detector {
             state: self.state,
-            last: self.last,
+            last,
             ..Detector::new(false)
         };
     }
@@ -159,7 +160,7 @@ mod tests {
         };
         detector.handle_finding(Mono::default(), Bad, Thresholds { rise: 2, fall: 2 });
         assert!(detector.is_under_suspicion());
-        detector.reset_rows();
+        detector.reset_rows(Mono::default());
         assert!(!detector.is_under_suspicion());
         assert_eq!(detector.state(), Health::Up);
     }

@@ -173,9 +173,11 @@ impl Watch {
         changed
     }
 
-    /// Forgets the rows but not the states.
-    pub fn reset_rows(&mut self) {
-        self.layers.iter_mut().for_each(Detector::reset_rows);
+    /// Forgets the rows but not the states, which start to age anew.
+    pub fn reset_rows(&mut self, now: Mono) {
+        self.layers
+            .iter_mut()
+            .for_each(|layer| layer.reset_rows(now));
     }
 
     /// Forgets all but the latest look.

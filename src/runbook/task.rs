@@ -100,7 +100,9 @@ impl TaskStatus {
             (S::Started { .. } | S::Unknown, E::Fail(why)) => Ok(S::Failed(why)),
             (S::Started { .. }, E::Lose) => Ok(S::Unknown),
             (S::Unknown, E::Retry) => Ok(S::Waiting),
-            (S::Done | S::Failed(_), E::Undo { deadline }) => Ok(S::Undoing { deadline }),
+            (S::Done | S::Failed(_) | S::UndoUnknown, E::Undo { deadline }) => {
+                Ok(S::Undoing { deadline })
+            }
             (S::Undoing { .. } | S::UndoUnknown, E::Succeed) => Ok(S::Undone),
             (S::Undoing { .. } | S::UndoUnknown, E::Fail(why)) => Ok(S::UndoFailed(why)),
             (S::Undoing { .. }, E::Lose) => Ok(S::UndoUnknown),
