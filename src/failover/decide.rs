@@ -290,6 +290,12 @@ impl<'a> Case<'a> {
             let (pool, remaining) = ((*pool).clone(), due.since(self.now.mono));
             return Decision::wait(due, Because::FailbackWaits { pool, remaining });
         }
+        let belief = self.beliefs[place].2;
+        if belief.firm < belief.health {
+            return Decision::stay(Because::Serves {
+                instead_of: (*pool).clone(),
+            });
+        }
         if self.cap_is_used_up() {
             return self.capped(pool);
         }

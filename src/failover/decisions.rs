@@ -8,7 +8,7 @@ use super::service_state::ServiceState;
 use super::{Because, Change, Event, Pool, Ranking, Service};
 use crate::health::PoolHealth;
 use crate::ids::{PoolName, ServiceName};
-use crate::time::Now;
+use crate::time::{Mono, Now};
 
 impl Engine {
     /// Decides for one service: publishes a changed order, or begins an operation. Says
@@ -32,13 +32,7 @@ impl Engine {
         {
             state.blackout = true;
         }
-        let (target, because) = match decision.target.clone() {
-            Some(to) => match self.obstacle(name, &service, &to) {
-                Some(obstacle) => (None, obstacle),
-                None => (Some(to), decision.because),
-            },
-            None => (None, decision.because),
-        };
+        let (target, because) = self.weigh(name, &service, decision);
         self.reason(name, &because);
         if let Some(to) = target {
             self.begin_operation(now, name, &service, &to, because);
@@ -46,6 +40,29 @@ impl Engine {
         }
         self.publish_order(now, name, &service, &because);
         false
+    }
+
+    /// A decision to move against what keeps it from being carried out.
+    fn weigh(
+        &self,
+        name: &ServiceName,
+        service: &Service,
+        decision: Decision,
+    ) -> (Option<PoolName>, Because) {
+        let Some(to) = decision.target else {
+            return (None, decision.because);
+        };
+        match self.obstacle(name, service, &to) {
+            Some(obstacle) => (None, obstacle),
+            None => (Some(to), decision.because),
+        }
+    }
+
+    /// Why a service stands as it stands, or moves.
+    pub(super) fn because(&self, now: Now, name: &ServiceName) -> Option<Because> {
+        let service = self.policy.services.get(name)?;
+        let decision = self.decision(now, name, service)?;
+        Some(self.weigh(name, service, decision).1)
     }
 
     fn active_health(&self, name: &ServiceName) -> PoolHealth {
@@ -166,7 +183,7 @@ impl Engine {
             return;
         }
         let ranking = self.ranking(service, name, &active);
-        let tense = self.is_tense(now, name, service, &active, because);
+        let (tense, tense_at) = self.tension(now, name, service, &active, because);
         let Some(state) = self.services.get_mut(name) else {
             return;
         };
@@ -181,7 +198,7 @@ impl Engine {
             state.publish(ranking, ttl, because, now);
             self.announce(name, because);
         }
-        if let Some(at) = wake {
+        for at in wake.into_iter().chain(tense_at.filter(|_| !tense)) {
             self.wake_at(at);
         }
     }
@@ -244,29 +261,33 @@ impl Engine {
         )
     }
 
-    /// Whether the TTL is to be short.
-    fn is_tense(
+    /// Whether the TTL is to be short, and if not, when it is to become so because of a change
+    /// that is known now.
+    fn tension(
         &self,
         now: Now,
         name: &ServiceName,
         service: &Service,
         active: &PoolName,
         because: &Because,
-    ) -> bool {
-        let max = service.ttl.max;
+    ) -> (bool, Option<Mono>) {
         let belief = self.pools.get(active).map(|pool| &pool.belief);
         let troubled = belief.is_some_and(|belief| {
             belief.suspicion || !matches!(belief.health, PoolHealth::Up | PoolHealth::Unknown)
         });
-        let known_change = because
-            .next_change()
-            .is_some_and(|remaining| remaining <= max);
-        let expiry = self.overrides.next_expiry_for(name, &service.pools);
-        let ends_soon = expiry.is_some_and(|at| at.since(now.wall) <= max);
         let moving = self
             .services
             .get(name)
             .is_some_and(|state| state.memory.operation.is_some());
-        troubled || known_change || ends_soon || moving
+        let expiry = self.overrides.next_expiry_for(name, &service.pools);
+        let known = [because.next_change(), expiry.map(|at| at.since(now.wall))];
+        let Some(next) = known.into_iter().flatten().min() else {
+            return (troubled || moving, None);
+        };
+        let max = service.ttl.max;
+        (
+            troubled || moving || next <= max,
+            Some(now.mono + next.saturating_sub(max)),
+        )
     }
 }

@@ -428,28 +428,31 @@ impl Engine {
     fn believe(&self, name: &PoolName) -> PoolBelief {
         let pool = &self.policy.pools[name];
         let mut suspicion = false;
-        let (mut reachable, mut counted) = (0, Vec::new());
+        let (mut reachable, mut counted, mut firm) = (0, Vec::new(), Vec::new());
         let mut servers = Vec::with_capacity(pool.servers.len());
         for server in &pool.servers {
             let mut addresses = Vec::with_capacity(server.addresses.len());
-            let mut path = Health::Down;
+            let (mut path, mut firmest) = (Health::Down, Health::Down);
             for address in &server.addresses {
                 let endpoint = Endpoint {
                     server: server.name.clone(),
                     address: *address,
                 };
                 let watched = self.watches_of(&endpoint, &pool.detection);
-                let mut health = Health::Up;
+                let (mut health, mut doubted) = (Health::Up, false);
                 for (watch, detection) in watched {
                     health = health.min(watch.health(detection.depth));
                     path = path.max(watch.layer(Layer::Path));
-                    suspicion |= watch.is_under_suspicion(detection.depth);
+                    doubted |= watch.is_under_suspicion(detection.depth);
                 }
+                suspicion |= doubted;
+                firmest = firmest.max(if doubted { Health::Down } else { health });
                 addresses.push((*address, health));
             }
             if !self.overrides.is_server_drained(&server.name) {
                 reachable += usize::from(path == Health::Up);
                 counted.push(server_health(addresses.iter().map(|(_, health)| *health)));
+                firm.push(firmest);
             }
             servers.push(ServerBelief {
                 name: server.name.clone(),
@@ -459,6 +462,7 @@ impl Engine {
         PoolBelief {
             servers,
             health: pool_health(counted, pool.min_healthy),
+            firm: pool_health(firm, pool.min_healthy),
             path_is_open: reachable >= pool.min_healthy,
             suspicion,
         }

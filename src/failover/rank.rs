@@ -14,6 +14,9 @@ pub struct PoolBelief {
     pub servers: Vec<ServerBelief>,
     /// What follows for the pool, from the servers that are not drained.
     pub health: PoolHealth,
+    /// Its health if every suspicion came true: nothing moves to a pool whose latest looks
+    /// failed, while the verdict on them is out.
+    pub firm: PoolHealth,
     /// Whether so many servers as it needs can be reached, listening or not.
     pub path_is_open: bool,
     /// Whether a state that is still held is under suspicion.
@@ -163,7 +166,7 @@ fn list(pool: &Pool, keep: impl Fn(&Server, &IpAddr) -> bool) -> Vec<RankedServe
 #[must_use]
 pub(super) fn strength(pool: &Pool, belief: &PoolBelief, active: PoolHealth) -> Option<PoolHealth> {
     let cold = pool.standby == Standby::Cold && belief.path_is_open;
-    match belief.health {
+    match belief.health.min(belief.firm) {
         // A cold standby cannot be known to serve: it is worth a move from a dead pool only.
         PoolHealth::Down | PoolHealth::Unknown | PoolHealth::PartlyUp
             if cold && active == PoolHealth::Down =>

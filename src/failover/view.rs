@@ -4,7 +4,7 @@ use super::engine::{Engine, limits};
 use super::{Because, Overrides, Policy, ServiceMemory};
 use crate::health::{Health, LatestLook, Layer, PoolHealth};
 use crate::ids::{Endpoint, PoolName, ProbeIndex, ServiceName};
-use crate::time::Mono;
+use crate::time::{Mono, Now};
 
 /// One pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,8 +48,8 @@ pub struct ProbeView {
 pub struct ServiceView<'a> {
     /// Its durable state.
     pub memory: &'a ServiceMemory,
-    /// Why it stands as it stands.
-    pub because: &'a Because,
+    /// Why it stands as it stands, at the time of the question.
+    pub because: Because,
 }
 
 impl Engine {
@@ -117,11 +117,11 @@ impl Engine {
 
     /// One service.
     #[must_use]
-    pub fn service(&self, name: &ServiceName) -> Option<ServiceView<'_>> {
+    pub fn service(&self, now: Now, name: &ServiceName) -> Option<ServiceView<'_>> {
         let state = self.services.get(name)?;
         Some(ServiceView {
             memory: &state.memory,
-            because: &state.because,
+            because: self.because(now, name)?,
         })
     }
 
