@@ -1,1 +1,5 @@
-//! **IO.**
+//! **IO.** Looks at the edge servers, and says what it saw.
+
+mod spec;
+
+pub use spec::{Assignment, Kind, ProbeSpec, Roots};
