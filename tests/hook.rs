@@ -416,6 +416,74 @@ async fn a_runner_that_dies_is_replaced_and_its_calls_are_lost_but_gone() {
 }
 
 #[tokio::test]
+async fn while_no_runner_starts_calls_are_refused_and_what_was_under_way_waits() {
+    let temp = tempfile::tempdir().unwrap();
+    let broken = temp.path().join("broken");
+    let body = format!(
+        "test -e '{}' && exit 1; exec '{EXE}' \"$@\"",
+        broken.display()
+    );
+    let exe = script(temp.path(), "switchback", &body);
+    let (sender, events) = mpsc::channel(64);
+    let runner = Runner::start(&exe, temp.path(), sender).await.unwrap();
+    let mut house = House {
+        temp,
+        runner,
+        events,
+        operations: 0,
+    };
+    let call = house.call("echo $PPID > \"${0%/*}/runner\"; exec sleep 1000");
+    let group = house.begin(call).await;
+    let runner = house.text_of("runner").await;
+    fs::write(&broken, "").unwrap();
+    std::process::Command::new("kill")
+        .args(["-9", &runner])
+        .status()
+        .unwrap();
+    for _ in 0..2 {
+        assert!(matches!(
+            house.event().await,
+            RunnerEvent::RunnerLost { .. }
+        ));
+    }
+    let refused = house.call("true");
+    assert!(matches!(
+        house.runner.run(refused.clone()).await,
+        Err(HookError::NoRunner)
+    ));
+    fs::remove_file(&broken).unwrap();
+    let end = loop {
+        match house.event().await {
+            RunnerEvent::Ended { end, .. } => break end,
+            RunnerEvent::RunnerLost { .. } => {}
+            RunnerEvent::Started { .. } => panic!("nothing was accepted"),
+        }
+    };
+    assert!(matches!(end.outcome, HookOutcome::Lost(_)), "{end:?}");
+    assert!(is_gone(&group));
+    assert_eq!(house.run(refused).await.outcome, HookOutcome::Done);
+}
+
+#[tokio::test]
+async fn groups_that_cannot_be_read_are_no_licence_to_begin() {
+    let temp = tempfile::tempdir().unwrap();
+    let (events, _keep) = mpsc::channel(64);
+    let groups = temp.path().join("runner.groups");
+    fs::write(&groups, "scribble").unwrap();
+    let error = Runner::start(Path::new(EXE), temp.path(), events.clone())
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("then remove it"), "{error}");
+    // What a crash of the machine leaves of a file that was being replaced.
+    fs::write(&groups, "").unwrap();
+    Runner::start(Path::new(EXE), temp.path(), events)
+        .await
+        .unwrap()
+        .stop()
+        .await;
+}
+
+#[tokio::test]
 async fn no_zombie_is_left() {
     let mut house = House::new().await;
     let runner = house

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -156,9 +157,11 @@ impl Runner {
         if shared.calls.len() >= CALLS {
             return Err(HookError::Busy);
         }
-        self.orders
-            .try_send(Order::Tell(ToRunner::Run(Box::new(call))))
-            .map_err(|_| HookError::Busy)?;
+        let order = Order::Tell(ToRunner::Run(Box::new(call)));
+        self.orders.try_send(order).map_err(|error| match error {
+            TrySendError::Full(_) => HookError::Busy,
+            TrySendError::Closed(_) => HookError::NoRunner,
+        })?;
         shared.calls.insert(key, clock::mono());
         Ok(())
     }
