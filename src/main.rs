@@ -1,3 +1,13 @@
 //! The `switchback` command: everything lives in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    if std::env::args_os()
+        .nth(1)
+        .is_some_and(|word| word == "hook-runner")
+    {
+        return switchback::hook::runner::main();
+    }
+    ExitCode::FAILURE
+}

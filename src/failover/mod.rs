@@ -1,9 +1,31 @@
 //! **Pure.** Which pool is first, why, and what to do about it.
 
+mod because;
+mod decide;
+mod decisions;
+mod engine;
 mod hook_call;
+mod lifecycle;
+mod memory;
+mod operations;
+mod overrides;
 mod policy;
+mod rank;
 mod ranking;
+mod service_state;
+mod uplink;
+mod verification;
+mod view;
 
+pub use because::Because;
+pub use decide::{Decision, Standing, decide};
+pub use engine::{Action, Engine, Input};
 pub use hook_call::{HookCall, HookEnd, HookOutcome, ProcessGroup};
+pub use lifecycle::{OrderRefusal, PolicyRefusal};
+pub use memory::{Change, Event, Memory, Move, ServiceMemory};
+pub use overrides::{Order, Override, Overrides, Subject};
 pub use policy::{Detection, Failback, OnHalt, Policy, Pool, Server, Service, Standby, TtlRange};
+pub use rank::{Beliefs, PoolBelief, ServerBelief, rank};
 pub use ranking::{Publication, RankedPool, RankedServer, Ranking};
+pub use uplink::ReferenceLook;
+pub use view::{EndpointView, PoolView, ProbeView, ServiceView};

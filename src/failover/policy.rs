@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::health::Layer;
-use crate::ids::{PoolName, ServerName, ServiceName};
+use crate::ids::{Endpoint, PoolName, ServerName, ServiceName};
 use crate::runbook;
 
 /// All that the engine is told by configuration. `config` guarantees: every pool has a server,
@@ -23,6 +23,28 @@ pub struct Policy {
     /// Reference targets: when all of a family fail, it is our uplink that is down. Two at
     /// least, or none.
     pub references: Vec<SocketAddr>,
+}
+
+impl Pool {
+    /// Every address of every server.
+    pub fn endpoints(&self) -> impl Iterator<Item = Endpoint> + '_ {
+        self.servers.iter().flat_map(|server| {
+            let name = &server.name;
+            server.addresses.iter().map(|at| Endpoint {
+                server: name.clone(),
+                address: *at,
+            })
+        })
+    }
+
+    /// The names of its servers.
+    #[must_use]
+    pub fn server_names(&self) -> Vec<ServerName> {
+        self.servers
+            .iter()
+            .map(|server| server.name.clone())
+            .collect()
+    }
 }
 
 /// An edge pool: servers that stand or fall together.

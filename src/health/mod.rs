@@ -1,7 +1,14 @@
 //! **Pure.** From what looks see to what is believed: [`Observation`] → [`Detector`] →
 //! [`Health`].
 
+mod detector;
 mod observation;
+mod rollup;
+mod watch;
+
+pub use detector::{Detector, Thresholds};
+pub use rollup::{PoolHealth, pool_health, server_health};
+pub use watch::{LatestLook, Stir, Watch, WatchLimits};
 
 pub use observation::{Finding, Layer, Observation, Verdict};
 

@@ -1,5 +1,9 @@
 //! **Pure.** The runbook of one failover: its [`Plan`], and what is known of each task.
 
+mod operation;
 mod plan;
+mod task;
 
+pub use operation::{NextTask, Operation, Phase};
 pub use plan::{Act, AfterCrash, Command, Condition, Each, Plan, Step};
+pub use task::{Impossible, Task, TaskEvent, TaskStatus};

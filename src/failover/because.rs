@@ -1,0 +1,243 @@
+//! Why the order is as it is: one enum, from the decision to the log, the status page and
+//! `switchback explain`.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::health::PoolHealth;
+use crate::ids::{OperationId, PoolName, ServiceName};
+
+/// Why the active pool is the active one, or why it moves, or why it does not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum Because {
+    /// It is the most preferred pool and it serves.
+    Preferred,
+    /// It serves; a more preferred pool does not, or has not for long enough.
+    Serves {
+        /// The more preferred pool.
+        instead_of: PoolName,
+    },
+    /// It is up again after a failover, and failback waits.
+    FailbackWaits {
+        /// The more preferred pool that is back.
+        pool: PoolName,
+        /// How long until failback, if nothing happens.
+        remaining: Duration,
+    },
+    /// Failback is the operator's to say.
+    FailbackIsManual {
+        /// The more preferred pool that is back.
+        pool: PoolName,
+    },
+    /// The cap per hour holds the move back.
+    Capped {
+        /// The pool that it would move to.
+        pool: PoolName,
+    },
+    /// The active pool is in trouble, for less than `failover.after`.
+    TroubleTooShort {
+        /// Its health.
+        health: PoolHealth,
+        /// How long until the failover.
+        remaining: Duration,
+    },
+    /// The active pool is in trouble and no other pool would be better.
+    NoBetterPool {
+        /// Its health.
+        health: PoolHealth,
+    },
+    /// All pools are down: the last ranking stands.
+    AllDown,
+    /// A pool is back after all were down, and has to hold for `settle`.
+    Settling {
+        /// The pool.
+        pool: PoolName,
+        /// How long until it becomes the target.
+        remaining: Duration,
+    },
+    /// Nothing is known of the active pool: no decision.
+    Unknown,
+    /// The active pool's health made it move.
+    Trouble {
+        /// The pool that it leaves.
+        from: PoolName,
+        /// That pool's health.
+        health: PoolHealth,
+    },
+    /// The more preferred pool is back for long enough.
+    FailedBack,
+    /// An operator pinned it.
+    Pinned,
+    /// An operator drained the pool that was active.
+    Drained {
+        /// The drained pool.
+        from: PoolName,
+    },
+    /// An operator said so.
+    Ordered {
+        /// Who.
+        author: String,
+    },
+    /// An operator froze the service.
+    Frozen,
+    /// Our own uplink is down: nothing is decided from here.
+    Isolated,
+    /// An operation is under way.
+    Operation {
+        /// Which.
+        id: OperationId,
+        /// Its target.
+        to: PoolName,
+    },
+    /// Another operation with hooks has to end first.
+    WaitsForOperation {
+        /// The service of that operation.
+        service: ServiceName,
+        /// The pool it would move to.
+        to: PoolName,
+    },
+    /// The pool is active for another service, and hooks would run against it: a person has to
+    /// approve.
+    NeedsApproval {
+        /// The pool.
+        to: PoolName,
+        /// The service that it is active for.
+        active_for: ServiceName,
+    },
+    /// The state cannot be recorded: no hook runs.
+    StoreFailed {
+        /// The pool it would move to.
+        to: PoolName,
+    },
+    /// A runbook halted, and it waits for an operator.
+    Halted {
+        /// The pool that could not be reached.
+        to: PoolName,
+    },
+}
+
+impl Because {
+    /// Whether it is the same reason, whatever time remains.
+    #[must_use]
+    pub fn is_like(&self, other: &Because) -> bool {
+        self.without_time() == other.without_time()
+    }
+
+    /// How long until the active pool moves, if nothing happens.
+    #[must_use]
+    pub fn next_change(&self) -> Option<Duration> {
+        self.clone().remaining_mut().copied()
+    }
+
+    fn without_time(&self) -> Because {
+        let mut reason = self.clone();
+        if let Some(remaining) = reason.remaining_mut() {
+            *remaining = Duration::ZERO;
+        }
+        reason
+    }
+
+    fn remaining_mut(&mut self) -> Option<&mut Duration> {
+        match self {
+            Because::FailbackWaits { remaining, .. }
+            | Because::TroubleTooShort { remaining, .. }
+            | Because::Settling { remaining, .. } => Some(remaining),
+            Because::Preferred
+            | Because::Serves { .. }
+            | Because::FailbackIsManual { .. }
+            | Because::Capped { .. }
+            | Because::NoBetterPool { .. }
+            | Because::AllDown
+            | Because::Unknown
+            | Because::Trouble { .. }
+            | Because::FailedBack
+            | Because::Pinned
+            | Because::Drained { .. }
+            | Because::Ordered { .. }
+            | Because::Frozen
+            | Because::Isolated
+            | Because::Operation { .. }
+            | Because::WaitsForOperation { .. }
+            | Because::NeedsApproval { .. }
+            | Because::StoreFailed { .. }
+            | Because::Halted { .. } => None,
+        }
+    }
+}
+
+fn seconds(duration: &Duration) -> String {
+    let whole = duration.as_secs();
+    match (whole / 3600, whole / 60 % 60, whole % 60) {
+        (0, 0, 0) if !duration.is_zero() => "less than a second".to_owned(),
+        (0, 0, s) => format!("{s}s"),
+        (0, m, s) => format!("{m}m{s:02}s"),
+        (h, m, _) => format!("{h}h{m:02}m"),
+    }
+}
+
+impl fmt::Display for Because {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Because::Preferred => f.write_str("it is the most preferred pool and it serves"),
+            Because::Serves { instead_of } => write!(f, "it serves; {instead_of} does not"),
+            Because::FailbackWaits { pool, remaining } => {
+                write!(f, "{pool} is back; failback in {}", seconds(remaining))
+            }
+            Because::FailbackIsManual { pool } => {
+                write!(f, "{pool} is back; failback is manual")
+            }
+            Because::Capped { pool } => {
+                write!(f, "a move to {pool} is held back by the cap per hour")
+            }
+            Because::TroubleTooShort { health, remaining } => {
+                write!(
+                    f,
+                    "it is {health}; failover in {} if it stays so",
+                    seconds(remaining)
+                )
+            }
+            Because::NoBetterPool { health } => {
+                write!(f, "it is {health}, and no other pool would be better")
+            }
+            Because::AllDown => f.write_str("all pools are down; the last ranking stands"),
+            Because::Settling { pool, remaining } => {
+                write!(
+                    f,
+                    "{pool} is back first; it becomes active in {}",
+                    seconds(remaining)
+                )
+            }
+            Because::Unknown => f.write_str("its health is unknown; nothing is decided"),
+            Because::Trouble { from, health } => write!(f, "{from} is {health}"),
+            Because::FailedBack => f.write_str("the more preferred pool is back"),
+            Because::Pinned => f.write_str("an operator pinned it"),
+            Because::Drained { from } => write!(f, "an operator drained {from}"),
+            Because::Ordered { author } => write!(f, "{author} ordered it"),
+            Because::Frozen => f.write_str("an operator froze the service"),
+            Because::Isolated => f.write_str("our own uplink is down; nothing is decided"),
+            Because::Operation { id, to } => write!(f, "{id} to {to} is under way"),
+            Because::WaitsForOperation { service, to } => {
+                write!(f, "a move to {to} waits for the operation of {service}")
+            }
+            Because::NeedsApproval { to, active_for } => write!(
+                f,
+                "a move to {to} needs approval: hooks would run against it while it is active for {active_for}"
+            ),
+            Because::StoreFailed { to } => {
+                write!(
+                    f,
+                    "a move to {to} waits: the state cannot be recorded, so no hook runs"
+                )
+            }
+            Because::Halted { to } => {
+                write!(
+                    f,
+                    "the runbook towards {to} halted; it waits for an operator"
+                )
+            }
+        }
+    }
+}

@@ -1,0 +1,344 @@
+//! Whether the active pool moves, and why. Each row of the truth table is one branch here, in
+//! the order of precedence: operation, freeze, isolation, pin, drain, health.
+
+use std::time::Duration;
+
+use super::rank::{Beliefs, PoolBelief, strength};
+use super::{Because, Failback, Move, OnHalt, Overrides, Pool, Service, Standby};
+use crate::health::PoolHealth;
+use crate::ids::{OperationId, PoolName, ServiceName};
+use crate::time::{Mono, Now};
+
+/// A move back counts for the cap so long.
+pub(super) const CAP_PERIOD: Duration = Duration::from_secs(3600);
+
+/// What a service stands at, besides health: the inputs of [`decide`] that have a memory.
+#[derive(Clone, Debug)]
+pub struct Standing<'a> {
+    /// The active pool.
+    pub active: &'a PoolName,
+    /// The operation under way, and its target.
+    pub operation: Option<(OperationId, &'a PoolName)>,
+    /// Whether all our uplinks are down.
+    pub isolated: bool,
+    /// Since when the active pool has been in trouble without a break.
+    pub trouble_since: Option<Mono>,
+    /// Whether all pools were down and the active one has not been up since.
+    pub blackout: bool,
+    /// For every pool of the service: since when it has been serving, and since when it has
+    /// been fit to fail back to.
+    pub since: &'a [(Option<Mono>, Option<Mono>)],
+    /// The target of a halted operation that nobody has dealt with.
+    pub halted: Option<&'a PoolName>,
+    /// Pools that a runbook halted on.
+    pub ineligible: &'a std::collections::BTreeSet<PoolName>,
+    /// The moves of the last hour.
+    pub moves: &'a [Move],
+    /// Whether an operator's own failover suspends failback.
+    pub failback_suspended: bool,
+}
+
+/// What is decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// Why the active pool is, or moves, or does not move.
+    pub because: Because,
+    /// Where the active pool is to move, if it is to.
+    pub target: Option<PoolName>,
+    /// When to decide anew, if nothing happens until then.
+    pub wake: Option<Mono>,
+    /// Whether every pool is down.
+    pub blackout: bool,
+}
+
+impl Decision {
+    fn stay(because: Because) -> Decision {
+        Decision {
+            because,
+            target: None,
+            wake: None,
+            blackout: false,
+        }
+    }
+    fn go(target: &PoolName, because: Because) -> Decision {
+        Decision {
+            because,
+            target: Some(target.clone()),
+            wake: None,
+            blackout: false,
+        }
+    }
+    fn wait(until: Mono, because: Because) -> Decision {
+        Decision {
+            because,
+            target: None,
+            wake: Some(until),
+            blackout: false,
+        }
+    }
+}
+
+/// One pool as a target.
+struct Candidate<'a> {
+    place: usize,
+    name: &'a PoolName,
+    strength: PoolHealth,
+}
+
+struct Case<'a> {
+    service: &'a Service,
+    standing: &'a Standing<'a>,
+    beliefs: &'a Beliefs<'a>,
+    overrides: &'a Overrides,
+    now: Now,
+}
+
+/// Decides whether the active pool of `service` moves. Equal inputs give an equal decision.
+#[must_use]
+pub fn decide(
+    name: &ServiceName,
+    service: &Service,
+    standing: &Standing<'_>,
+    beliefs: &Beliefs<'_>,
+    overrides: &Overrides,
+    now: Now,
+) -> Decision {
+    let case = Case {
+        service,
+        standing,
+        beliefs,
+        overrides,
+        now,
+    };
+    if let Some((id, to)) = standing.operation {
+        return Decision::stay(Because::Operation { id, to: to.clone() });
+    }
+    if overrides.is_frozen(name) {
+        return Decision::stay(Because::Frozen);
+    }
+    if standing.isolated {
+        return Decision::stay(Because::Isolated);
+    }
+    if let Some(pin) = overrides.pin(name) {
+        return if pin == standing.active {
+            Decision::stay(Because::Pinned)
+        } else {
+            Decision::go(pin, Because::Pinned)
+        };
+    }
+    case.by_health()
+}
+
+impl<'a> Case<'a> {
+    fn active(&self) -> Option<(usize, &'a PoolBelief)> {
+        let place = self
+            .beliefs
+            .iter()
+            .position(|(name, ..)| *name == self.standing.active)?;
+        Some((place, self.beliefs[place].2))
+    }
+
+    fn by_health(&self) -> Decision {
+        let Some((place, active)) = self.active() else {
+            return Decision::stay(Because::Unknown);
+        };
+        if self.overrides.is_pool_drained(self.standing.active) {
+            return self.leave_drained();
+        }
+        match active.health {
+            PoolHealth::Up => self.maybe_fail_back(place),
+            PoolHealth::Unknown => Decision::stay(Because::Unknown),
+            health @ (PoolHealth::Degraded | PoolHealth::PartlyUp | PoolHealth::Down) => {
+                self.leave_troubled(health)
+            }
+        }
+    }
+
+    /// The pools that are better than `than`, the best first; equals as configured. Never
+    /// sideways.
+    fn candidates(&self, than: PoolHealth) -> Vec<Candidate<'a>> {
+        let better = self
+            .beliefs
+            .iter()
+            .enumerate()
+            .filter_map(|(place, (name, pool, belief))| {
+                let excluded = *name == self.standing.active
+                    || self.overrides.is_pool_drained(name)
+                    || self.standing.ineligible.contains(*name);
+                let strength = strength(pool, belief, than).filter(|s| *s > than && !excluded)?;
+                Some(Candidate {
+                    place,
+                    name,
+                    strength,
+                })
+            });
+        let mut candidates: Vec<_> = better.collect();
+        candidates.sort_by_key(|candidate| std::cmp::Reverse(candidate.strength));
+        candidates
+    }
+
+    fn leave_drained(&self) -> Decision {
+        let from = self.standing.active.clone();
+        match self.candidates(PoolHealth::Down).first() {
+            Some(best) => Decision::go(best.name, Because::Drained { from }),
+            None => Decision::stay(Because::NoBetterPool {
+                health: PoolHealth::Down,
+            }),
+        }
+    }
+
+    fn leave_troubled(&self, health: PoolHealth) -> Decision {
+        if let Some(to) = self.standing.halted {
+            let holds = self.service.on_halt == OnHalt::Hold || health != PoolHealth::Down;
+            if holds {
+                return Decision::stay(Because::Halted { to: to.clone() });
+            }
+        }
+        let candidates = self.candidates(health);
+        let Some(best) = candidates.first() else {
+            return self.no_candidate(health);
+        };
+        let Some(free) = candidates
+            .iter()
+            .find(|candidate| !self.is_capped(candidate.name))
+        else {
+            return self.capped(best.name);
+        };
+        if self.standing.blackout {
+            return self.settle(&candidates);
+        }
+        let since = self.standing.trouble_since.unwrap_or(self.now.mono);
+        let due = since + self.service.failover_after;
+        if due > self.now.mono {
+            let remaining = due.since(self.now.mono);
+            return Decision::wait(due, Because::TroubleTooShort { health, remaining });
+        }
+        let from = self.standing.active.clone();
+        Decision::go(free.name, Because::Trouble { from, health })
+    }
+
+    fn no_candidate(&self, health: PoolHealth) -> Decision {
+        let known = self
+            .beliefs
+            .iter()
+            .all(|(_, _, belief)| belief.health != PoolHealth::Unknown);
+        if health == PoolHealth::Down && known {
+            return Decision {
+                blackout: true,
+                ..Decision::stay(Because::AllDown)
+            };
+        }
+        Decision::stay(Because::NoBetterPool { health })
+    }
+
+    /// All pools were down: the first one that is back becomes the target when it has held.
+    fn settle(&self, candidates: &[Candidate<'a>]) -> Decision {
+        let since = |candidate: &&Candidate<'a>| {
+            let (serving, _) = self.standing.since[candidate.place];
+            (serving.unwrap_or(self.now.mono), candidate.place)
+        };
+        let free = candidates
+            .iter()
+            .filter(|candidate| !self.is_capped(candidate.name));
+        let Some(first) = free.min_by_key(since) else {
+            return Decision::stay(Because::AllDown);
+        };
+        let due = since(&first).0 + self.service.settle;
+        if due > self.now.mono {
+            let (pool, remaining) = (first.name.clone(), due.since(self.now.mono));
+            return Decision::wait(due, Because::Settling { pool, remaining });
+        }
+        let from = self.standing.active.clone();
+        Decision::go(
+            first.name,
+            Because::Trouble {
+                from,
+                health: PoolHealth::Down,
+            },
+        )
+    }
+
+    fn maybe_fail_back(&self, active_place: usize) -> Decision {
+        let fit = self.beliefs[..active_place]
+            .iter()
+            .enumerate()
+            .find(|(place, (name, ..))| {
+                self.standing.since[*place].1.is_some()
+                    && !self.overrides.is_pool_drained(name)
+                    && !self.standing.ineligible.contains(*name)
+            });
+        let Some((place, (pool, ..))) = fit else {
+            return Decision::stay(match self.service.pools.first() {
+                Some(first) if first != self.standing.active => Because::Serves {
+                    instead_of: first.clone(),
+                },
+                _ => Because::Preferred,
+            });
+        };
+        let Failback::After(after) = self.service.failback else {
+            return Decision::stay(Because::FailbackIsManual {
+                pool: (*pool).clone(),
+            });
+        };
+        if self.standing.failback_suspended || self.standing.halted == Some(pool) {
+            return Decision::stay(Because::FailbackIsManual {
+                pool: (*pool).clone(),
+            });
+        }
+        let due = self.standing.since[place].1.unwrap_or(self.now.mono) + after;
+        if due > self.now.mono {
+            let (pool, remaining) = ((*pool).clone(), due.since(self.now.mono));
+            return Decision::wait(due, Because::FailbackWaits { pool, remaining });
+        }
+        let belief = self.beliefs[place].2;
+        if belief.firm < belief.health {
+            return Decision::stay(Because::Serves {
+                instead_of: (*pool).clone(),
+            });
+        }
+        if self.cap_is_used_up() {
+            return self.capped(pool);
+        }
+        Decision::go(pool, Because::FailedBack)
+    }
+
+    fn capped(&self, pool: &PoolName) -> Decision {
+        let counted = self.recent_moves().filter(|past| past.returning);
+        let oldest = counted.map(|past| past.at + CAP_PERIOD).min();
+        let wait = oldest.map_or(CAP_PERIOD, |free| free.since(self.now.wall));
+        Decision::wait(self.now.mono + wait, Because::Capped { pool: pool.clone() })
+    }
+
+    fn recent_moves(&self) -> impl Iterator<Item = &'a Move> + use<'a> {
+        let now = self.now.wall;
+        self.standing
+            .moves
+            .iter()
+            .filter(move |past| now.since(past.at) < CAP_PERIOD)
+    }
+
+    fn cap_is_used_up(&self) -> bool {
+        let used = self.recent_moves().filter(|past| past.returning).count();
+        used >= self.service.cap_per_hour as usize
+    }
+
+    fn is_capped(&self, to: &PoolName) -> bool {
+        self.was_left_lately(to) && self.cap_is_used_up()
+    }
+
+    fn was_left_lately(&self, pool: &PoolName) -> bool {
+        self.recent_moves().any(|past| past.from == *pool)
+    }
+}
+
+/// Whether a pool is fit to fail back to: up, or a cold standby whose path is open.
+#[must_use]
+pub(super) fn is_fit(pool: &Pool, belief: &PoolBelief) -> bool {
+    belief.health == PoolHealth::Up || pool.standby == Standby::Cold && belief.path_is_open
+}
+
+/// Whether a pool serves at all, or is a cold standby whose path is open.
+#[must_use]
+pub(super) fn is_serving(pool: &Pool, belief: &PoolBelief) -> bool {
+    belief.health > PoolHealth::Unknown || pool.standby == Standby::Cold && belief.path_is_open
+}

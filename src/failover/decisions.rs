@@ -1,0 +1,293 @@
+//! The engine's decisions: what [`decide`] says of each service, carried into a publication or
+//! an operation.
+
+use super::decide::{Decision, Standing, decide};
+use super::engine::{Action, Engine};
+use super::rank::{PoolBelief, rank};
+use super::service_state::ServiceState;
+use super::{Because, Change, Event, Pool, Ranking, Service};
+use crate::health::PoolHealth;
+use crate::ids::{PoolName, ServiceName};
+use crate::time::{Mono, Now};
+
+impl Engine {
+    /// Decides for one service: publishes a changed order, or begins an operation. Says
+    /// whether an operation began.
+    pub(super) fn decide_for(&mut self, now: Now, name: &ServiceName) -> bool {
+        let Some(service) = self.policy.services.get(name).cloned() else {
+            return false;
+        };
+        let health = self.active_health(name);
+        if let Some(state) = self.services.get_mut(name) {
+            state.note_trouble(health, now.mono);
+        }
+        let Some(decision) = self.decision(now, name, &service) else {
+            return false;
+        };
+        if let Some(at) = decision.wake {
+            self.wake_at(at);
+        }
+        if decision.blackout
+            && let Some(state) = self.services.get_mut(name)
+        {
+            state.blackout = true;
+        }
+        let (target, because) = self.weigh(name, &service, decision);
+        self.reason(name, &because);
+        if let Some(to) = target {
+            self.begin_operation(now, name, &service, &to, because);
+            return true;
+        }
+        self.publish_order(now, name, &service, &because);
+        false
+    }
+
+    /// A decision to move against what keeps it from being carried out.
+    fn weigh(
+        &self,
+        name: &ServiceName,
+        service: &Service,
+        decision: Decision,
+    ) -> (Option<PoolName>, Because) {
+        let Some(to) = decision.target else {
+            return (None, decision.because);
+        };
+        match self.obstacle(name, service, &to) {
+            Some(obstacle) => (None, obstacle),
+            None => (Some(to), decision.because),
+        }
+    }
+
+    /// Why a service stands as it stands, or moves.
+    pub(super) fn because(&self, now: Now, name: &ServiceName) -> Option<Because> {
+        let service = self.policy.services.get(name)?;
+        let decision = self.decision(now, name, service)?;
+        Some(self.weigh(name, service, decision).1)
+    }
+
+    fn active_health(&self, name: &ServiceName) -> PoolHealth {
+        let active = self.services.get(name).map(ServiceState::active);
+        let state = active.and_then(|active| self.pools.get(&active));
+        state.map_or(PoolHealth::Unknown, |state| state.belief.health)
+    }
+
+    fn beliefs<'a>(
+        &'a self,
+        service: &'a Service,
+    ) -> Vec<(&'a PoolName, &'a Pool, &'a PoolBelief)> {
+        let belief = |name: &'a PoolName| {
+            Some((
+                name,
+                self.policy.pools.get(name)?,
+                &self.pools.get(name)?.belief,
+            ))
+        };
+        service.pools.iter().filter_map(belief).collect()
+    }
+
+    fn decision(&self, now: Now, name: &ServiceName, service: &Service) -> Option<Decision> {
+        let state = self.services.get(name)?;
+        let active = state.active();
+        let since: Vec<_> = service
+            .pools
+            .iter()
+            .filter_map(|pool| self.pools.get(pool))
+            .map(|pool| (pool.serving_since, pool.fit_since))
+            .collect();
+        let standing = Standing {
+            active: &active,
+            operation: state.memory.operation.as_ref().map(|op| (op.id, &op.to)),
+            isolated: self.is_isolated(),
+            trouble_since: state.trouble_since,
+            blackout: state.blackout,
+            since: &since,
+            halted: state.halted_target(),
+            ineligible: &state.memory.ineligible,
+            moves: &state.memory.moves,
+            failback_suspended: state.memory.failback_suspended,
+        };
+        let beliefs = self.beliefs(service);
+        Some(decide(
+            name,
+            service,
+            &standing,
+            &beliefs,
+            &self.overrides,
+            now,
+        ))
+    }
+
+    /// What keeps an operation from beginning. Services without hooks never wait.
+    pub(super) fn obstacle(
+        &self,
+        name: &ServiceName,
+        service: &Service,
+        to: &PoolName,
+    ) -> Option<Because> {
+        if !service.runbook.has_hooks() {
+            return None;
+        }
+        let to = to.clone();
+        if !self.store_works {
+            return Some(Because::StoreFailed { to });
+        }
+        let busy = self
+            .services
+            .iter()
+            .find(|(_, state)| state.operation_with_hooks().is_some());
+        if let Some((service, _)) = busy {
+            return Some(Because::WaitsForOperation {
+                service: service.clone(),
+                to,
+            });
+        }
+        let active_for = self
+            .services
+            .iter()
+            .find(|(other, state)| *other != name && state.active() == to);
+        active_for.map(|(other, _)| Because::NeedsApproval {
+            to,
+            active_for: other.clone(),
+        })
+    }
+
+    /// Tells when the reason changes, not when only its remaining time does.
+    fn reason(&mut self, name: &ServiceName, because: &Because) {
+        let Some(state) = self.services.get_mut(name) else {
+            return;
+        };
+        let changed = !because.is_like(&state.because);
+        state.because = because.clone();
+        if changed {
+            let event = Event::Reasoning {
+                service: name.clone(),
+                because: because.clone(),
+            };
+            self.tell(event);
+        }
+    }
+
+    /// Publishes the order behind the active pool, the servers inside the pools and the TTL,
+    /// if they changed.
+    fn publish_order(
+        &mut self,
+        now: Now,
+        name: &ServiceName,
+        service: &Service,
+        because: &Because,
+    ) {
+        let Some(active) = self.services.get(name).map(ServiceState::active) else {
+            return;
+        };
+        if self.is_isolated() {
+            return;
+        }
+        let ranking = self.ranking(service, name, &active);
+        let (tense, tense_at) = self.tension(now, name, service, &active, because);
+        let Some(state) = self.services.get_mut(name) else {
+            return;
+        };
+        let (ttl, wake) = match self.pools.get(&active).map(|pool| pool.belief.health) {
+            // Just started: the TTL stands until something is known.
+            Some(PoolHealth::Unknown) if !tense => (state.memory.published.ttl, None),
+            _ => state.ttl(service, tense, now.mono),
+        };
+        let published = &state.memory.published;
+        let changed = published.ranking != ranking || published.ttl != ttl;
+        if changed {
+            state.publish(ranking, ttl, because, now);
+            self.announce(name, because);
+        }
+        for at in wake.into_iter().chain(tense_at.filter(|_| !tense)) {
+            self.wake_at(at);
+        }
+    }
+
+    /// Makes the service's publication durable, then visible.
+    pub(super) fn announce(&mut self, name: &ServiceName, because: &Because) {
+        self.remember(name);
+        let Some(state) = self.services.get(name) else {
+            return;
+        };
+        let published = state.memory.published.clone();
+        let order = published
+            .ranking
+            .pools
+            .iter()
+            .map(|ranked| ranked.pool.clone())
+            .collect();
+        let ttl_s = published.ttl.as_secs();
+        self.effects
+            .push_back(Action::Publish(name.clone(), published));
+        let (service, because) = (name.clone(), because.clone());
+        self.tell(Event::Published {
+            service,
+            order,
+            ttl_s,
+            because,
+        });
+    }
+
+    /// Makes the service's state durable with this input's other changes: only its latest state
+    /// counts.
+    pub(super) fn remember(&mut self, name: &ServiceName) {
+        let Some(state) = self.services.get(name) else {
+            return;
+        };
+        self.changes
+            .retain(|change| !matches!(change, Change::Service(other, _) if other == name));
+        self.changes.push(Change::Service(
+            name.clone(),
+            Box::new(state.memory.clone()),
+        ));
+    }
+
+    pub(super) fn ranking(
+        &self,
+        service: &Service,
+        name: &ServiceName,
+        active: &PoolName,
+    ) -> Ranking {
+        let published = self
+            .services
+            .get(name)
+            .map(|state| &state.memory.published.ranking);
+        rank(
+            service,
+            active,
+            &self.beliefs(service),
+            &self.overrides,
+            published,
+        )
+    }
+
+    /// Whether the TTL is to be short, and if not, when it is to become so because of a change
+    /// that is known now.
+    fn tension(
+        &self,
+        now: Now,
+        name: &ServiceName,
+        service: &Service,
+        active: &PoolName,
+        because: &Because,
+    ) -> (bool, Option<Mono>) {
+        let belief = self.pools.get(active).map(|pool| &pool.belief);
+        let troubled = belief.is_some_and(|belief| {
+            belief.suspicion || !matches!(belief.health, PoolHealth::Up | PoolHealth::Unknown)
+        });
+        let moving = self
+            .services
+            .get(name)
+            .is_some_and(|state| state.memory.operation.is_some());
+        let expiry = self.overrides.next_expiry_for(name, &service.pools);
+        let known = [because.next_change(), expiry.map(|at| at.since(now.wall))];
+        let Some(next) = known.into_iter().flatten().min() else {
+            return (troubled || moving, None);
+        };
+        let max = service.ttl.max;
+        (
+            troubled || moving || next <= max,
+            Some(now.mono + next.saturating_sub(max)),
+        )
+    }
+}

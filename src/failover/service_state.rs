@@ -1,0 +1,149 @@
+//! What the engine holds of one service: its durable memory, and what it may forget.
+
+use std::time::Duration;
+
+use super::verification::Verification;
+use super::{Because, Move, Publication, Ranking, Service, ServiceMemory};
+use crate::health::{Observation, PoolHealth};
+use crate::ids::PoolName;
+use crate::runbook::{Operation, Phase};
+use crate::time::{Mono, Now, Wall};
+
+/// One service.
+#[derive(Clone, Debug)]
+pub(super) struct ServiceState {
+    pub(super) memory: ServiceMemory,
+    /// Why it stands as it stands now.
+    pub(super) because: Because,
+    /// Since when the active pool has been in trouble without a break.
+    pub(super) trouble_since: Option<Mono>,
+    /// Whether all pools were down and the active one has not been up since.
+    pub(super) blackout: bool,
+    /// When the last reason for a short TTL ended. `None`: there was none since the start.
+    pub(super) tense_until: Option<Mono>,
+    /// The verify step under way.
+    pub(super) verification: Option<Verification>,
+    /// When the run of the current task is given up.
+    pub(super) give_up_at: Option<Mono>,
+}
+
+impl ServiceState {
+    pub(super) fn new(memory: ServiceMemory) -> ServiceState {
+        ServiceState {
+            because: memory.because.clone(),
+            memory,
+            trouble_since: None,
+            blackout: false,
+            tense_until: None,
+            verification: None,
+            give_up_at: None,
+        }
+    }
+
+    /// How much can happen to it without any further input: bounds the engine's rounds.
+    pub(super) fn size(&self) -> usize {
+        self.memory.published.ranking.pools.len()
+            + self
+                .memory
+                .operation
+                .as_ref()
+                .map_or(0, |operation| 2 * operation.tasks.len())
+    }
+
+    pub(super) fn active(&self) -> PoolName {
+        self.memory
+            .published
+            .ranking
+            .active()
+            .cloned()
+            .unwrap_or_else(|| "".into())
+    }
+
+    /// Whether the operation under way masks this pool: from before its first hook to its end,
+    /// or to the expiry.
+    pub(super) fn masks(&self, pool: &PoolName, now: Wall) -> bool {
+        self.memory.operation.as_ref().is_some_and(|operation| {
+            operation.to == *pool && operation.plan.has_hooks() && now < operation.mask_until
+        })
+    }
+
+    /// The operation with hooks under way.
+    pub(super) fn operation_with_hooks(&self) -> Option<&Operation> {
+        self.memory
+            .operation
+            .as_ref()
+            .filter(|operation| operation.plan.has_hooks())
+    }
+
+    pub(super) fn handle_observation(&mut self, look: &Observation, stirred: &mut bool) {
+        let Some(verification) = &mut self.verification else {
+            return;
+        };
+        verification.handle_observation(look);
+        *stirred = true;
+    }
+
+    /// Takes note of the trouble of the active pool.
+    pub(super) fn note_trouble(&mut self, health: PoolHealth, now: Mono) {
+        match health {
+            PoolHealth::Up => {
+                self.trouble_since = None;
+                self.blackout = false;
+            }
+            // Not knowing is a break: trouble has to be seen all the time.
+            PoolHealth::Unknown => self.trouble_since = None,
+            PoolHealth::Degraded | PoolHealth::PartlyUp | PoolHealth::Down => {
+                self.trouble_since.get_or_insert(now);
+            }
+        }
+    }
+
+    /// The TTL at `now`: short while there is a reason for it and for as long as `max` after,
+    /// so that a flapping suspicion does not make the serial flap.
+    pub(super) fn ttl(
+        &mut self,
+        service: &Service,
+        tense: bool,
+        now: Mono,
+    ) -> (Duration, Option<Mono>) {
+        if tense {
+            self.tense_until = Some(now);
+            return (service.ttl.min, None);
+        }
+        let calm_at = self.tense_until.map(|until| until + service.ttl.max);
+        match calm_at {
+            Some(at) if at > now => (service.ttl.min, Some(at)),
+            _ => (service.ttl.max, None),
+        }
+    }
+
+    /// Replaces what is published. A change of the active pool is a move, and is remembered.
+    pub(super) fn publish(&mut self, ranking: Ranking, ttl: Duration, because: &Because, now: Now) {
+        let (from, to) = (self.active(), ranking.active().cloned());
+        if let Some(to) = to.filter(|to| *to != from) {
+            let hour_ago = |past: &Move| now.wall.since(past.at) < super::decide::CAP_PERIOD;
+            self.memory.moves.retain(hour_ago);
+            let left_lately = self.memory.moves.iter().any(|past| past.from == to);
+            let returning = left_lately || *because == Because::FailedBack;
+            self.memory.moves.push(Move {
+                at: now.wall,
+                from,
+                to,
+                returning,
+            });
+            self.memory.active_since = now.wall;
+            self.memory.because = because.clone();
+        }
+        self.memory.published = Publication { ranking, ttl };
+    }
+
+    /// The target of a halted operation that nobody has dealt with.
+    pub(super) fn halted_target(&self) -> Option<&PoolName> {
+        let halted = self.memory.halted.as_ref()?;
+        debug_assert!(matches!(
+            halted.phase,
+            Phase::Halted(_) | Phase::NeedsHuman(_)
+        ));
+        Some(&halted.to)
+    }
+}

@@ -1,0 +1,13 @@
+//! Failover in virtual time: the truth table, all small inputs, and a seeded simulation of
+//! crashes. Nothing here opens a socket or waits.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
+
+#[path = "failover/exhaustive.rs"]
+mod exhaustive;
+#[path = "failover/simulation.rs"]
+mod simulation;
+#[path = "failover/truth_table.rs"]
+mod truth_table;
+#[path = "failover/world.rs"]
+mod world;

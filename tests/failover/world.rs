@@ -1,0 +1,500 @@
+//! A world of edge pools, hooks and a disk around one engine; the test owns its time.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use switchback::failover::{
+    Action, Change, Detection, Engine, Event, Failback, HookCall, HookEnd, HookOutcome, Input,
+    Memory, OnHalt, Order, Policy, Pool, Publication, ReferenceLook, Server, Service, Standby,
+    TtlRange,
+};
+use switchback::health::{Layer, Observation, Verdict};
+use switchback::ids::{Endpoint, OperationId, PoolName, ProbeIndex, ServiceName};
+use switchback::runbook::{self, Act, AfterCrash, Command, Condition, Each, Plan, Step};
+use switchback::time::{Mono, Now, Wall};
+
+pub(crate) const ROUND: Duration = Duration::from_secs(1);
+const START: Wall = Wall(1_795_000_000_000);
+
+pub(crate) fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// A policy of `pools` pools (`p1`, `p2` …) with one server each, and one service `fed`.
+pub(crate) fn policy(pools: usize) -> Policy {
+    let mut policy = Policy::default();
+    for number in 1..=pools {
+        policy
+            .pools
+            .insert(format!("p{number}").as_str().into(), pool(number, 1));
+    }
+    policy.services.insert("fed".into(), service(pools));
+    policy
+}
+
+pub(crate) fn pool(number: usize, servers: usize) -> Pool {
+    let server = |index: usize| Server {
+        name: format!("edge{number}-{index}.test.").as_str().into(),
+        addresses: vec![IpAddr::from([
+            10,
+            0,
+            u8::try_from(number).unwrap(),
+            u8::try_from(index).unwrap(),
+        ])],
+        weight: 50,
+        vars: BTreeMap::new(),
+    };
+    Pool {
+        servers: (1..=servers).map(server).collect(),
+        min_healthy: 1,
+        standby: Standby::Hot,
+        detection: vec![Detection {
+            depth: Layer::Tls,
+            rise: 2,
+            fall: 2,
+            stale_after: secs(5),
+            tls_stale_after: secs(15),
+        }],
+        vars: BTreeMap::from([("site".to_owned(), format!("Site{number}"))]),
+    }
+}
+
+pub(crate) fn service(pools: usize) -> Service {
+    Service {
+        pools: (1..=pools)
+            .map(|number| format!("p{number}").as_str().into())
+            .collect(),
+        ttl: TtlRange {
+            min: secs(5),
+            max: secs(60),
+        },
+        failover_after: Duration::ZERO,
+        cap_per_hour: 4,
+        failback: Failback::After(secs(600)),
+        on_halt: OnHalt::Next,
+        settle: secs(5),
+        runbook: Plan::publish_only(),
+    }
+}
+
+fn step(name: &str, act: Act, undo: Option<&str>, after_crash: AfterCrash) -> Step {
+    let undo = undo.map(|path| Command(vec![path.to_owned()]));
+    Step {
+        name: name.to_owned(),
+        act,
+        timeout: secs(60),
+        undo,
+        after_crash,
+    }
+}
+
+fn run(path: &str, each: Each) -> Act {
+    Act::Run {
+        command: Command(vec![path.to_owned()]),
+        each,
+    }
+}
+
+/// The order of the document: stop, route, publish, verify the path, start, verify.
+pub(crate) fn document_order(after_crash: AfterCrash) -> Plan {
+    Plan {
+        steps: vec![
+            step(
+                "stop services",
+                run("/stop", Each::Server),
+                Some("/start"),
+                after_crash,
+            ),
+            step(
+                "route",
+                run("/route", Each::Operation),
+                Some("/route"),
+                after_crash,
+            ),
+            step("publish", Act::Publish, None, AfterCrash::Retry),
+            step(
+                "verify path",
+                Act::Verify(Condition::Path),
+                None,
+                AfterCrash::Retry,
+            ),
+            step(
+                "start services",
+                run("/start", Each::Server),
+                None,
+                after_crash,
+            ),
+            step(
+                "verify",
+                Act::Verify(Condition::Healthy),
+                None,
+                AfterCrash::Retry,
+            ),
+        ],
+    }
+}
+
+/// Start and verify, then publish.
+pub(crate) fn verify_first(after_crash: AfterCrash) -> Plan {
+    Plan {
+        steps: vec![
+            step(
+                "route",
+                run("/route", Each::Operation),
+                Some("/route"),
+                after_crash,
+            ),
+            step(
+                "start services",
+                run("/start", Each::Server),
+                None,
+                after_crash,
+            ),
+            step(
+                "verify",
+                Act::Verify(Condition::Healthy),
+                None,
+                AfterCrash::Retry,
+            ),
+            step("publish", Act::Publish, None, AfterCrash::Retry),
+        ],
+    }
+}
+
+/// A run of a hook: operation, task, whether the undo.
+pub(crate) type RunId = (OperationId, usize, bool);
+
+#[derive(Clone)]
+pub(crate) struct World {
+    pub(crate) policy: Policy,
+    pub(crate) engine: Engine,
+    pub(crate) now: Now,
+    /// What the disk holds.
+    pub(crate) disk: Memory,
+    /// What DNS answers.
+    pub(crate) dns: BTreeMap<ServiceName, Publication>,
+    /// What a look at each pool sees.
+    pub(crate) sight: BTreeMap<PoolName, Verdict>,
+    /// Hooks that run now, with the time when they end and how.
+    pub(crate) hooks: VecDeque<(Mono, HookCall, HookOutcome)>,
+    /// How the next hooks end; empty: well, after a second.
+    pub(crate) outcomes: VecDeque<HookOutcome>,
+    pub(crate) runs: Vec<HookCall>,
+    pub(crate) done: BTreeSet<RunId>,
+    pub(crate) events: Vec<Event>,
+    /// Whether the reference targets answer.
+    pub(crate) uplink: bool,
+    /// The process dies before it carries out this many more actions.
+    pub(crate) dies_in: Option<u32>,
+}
+
+impl World {
+    pub(crate) fn new(policy: Policy) -> World {
+        let now = Now {
+            mono: Mono(secs(1000)),
+            wall: START,
+        };
+        World::resume(policy, Memory::default(), now)
+    }
+
+    fn resume(policy: Policy, disk: Memory, now: Now) -> World {
+        let sight = policy
+            .pools
+            .keys()
+            .map(|name| (name.clone(), Verdict::Good))
+            .collect();
+        let mut world = World {
+            engine: Engine::new(policy.clone(), disk.clone(), now),
+            policy,
+            now,
+            dns: disk
+                .services
+                .iter()
+                .map(|(n, s)| (n.clone(), s.published.clone()))
+                .collect(),
+            disk,
+            sight,
+            hooks: VecDeque::new(),
+            outcomes: VecDeque::new(),
+            runs: Vec::new(),
+            done: BTreeSet::new(),
+            events: Vec::new(),
+            uplink: true,
+            dies_in: None,
+        };
+        world.act();
+        world
+    }
+
+    /// Kills the process and starts it again from what the disk holds.
+    pub(crate) fn restart(&mut self) {
+        self.dies_in = None;
+        self.hooks.clear();
+        self.now.mono = Mono(secs(1000));
+        self.dns = self
+            .disk
+            .services
+            .iter()
+            .map(|(n, s)| (n.clone(), s.published.clone()))
+            .collect();
+        self.engine = Engine::new(self.policy.clone(), self.disk.clone(), self.now);
+        self.act();
+    }
+
+    /// One second: every pool is looked at, hooks end, time passes.
+    pub(crate) fn round(&mut self) {
+        self.now.mono = self.now.mono + ROUND;
+        self.now.wall = self.now.wall + ROUND;
+        self.end_hooks();
+        let pools: Vec<PoolName> = self.policy.pools.keys().cloned().collect();
+        for pool in pools {
+            self.look(&pool);
+        }
+        self.pass_time();
+    }
+
+    pub(crate) fn rounds(&mut self, count: usize) {
+        (0..count).for_each(|_| self.round());
+    }
+
+    pub(crate) fn pass_time(&mut self) {
+        self.engine.handle(self.now, Input::TimePassed);
+        self.act();
+    }
+
+    pub(crate) fn look(&mut self, pool: &PoolName) {
+        let endpoints: Vec<Endpoint> = self.policy.pools[pool].endpoints().collect();
+        for endpoint in endpoints {
+            self.look_at(pool, endpoint);
+        }
+    }
+
+    fn look_at(&mut self, pool: &PoolName, endpoint: Endpoint) {
+        let look = Observation {
+            endpoint,
+            probe: ProbeIndex(0),
+            begun: self.now.mono,
+            ended: self.now.mono,
+            verdict: self.sight[pool].clone(),
+            depth: Layer::Tls,
+        };
+        self.engine.handle(self.now, Input::Observed(look));
+        self.act();
+    }
+
+    pub(crate) fn see(&mut self, pool: &str, verdict: Verdict) {
+        self.sight.insert(pool.into(), verdict);
+    }
+
+    pub(crate) fn order(&mut self, order: Order) -> Result<(), switchback::failover::OrderRefusal> {
+        let result = self.engine.handle_order(self.now, order);
+        self.act();
+        result
+    }
+
+    /// Whether the process is dead: it carries out nothing more.
+    pub(crate) fn is_dead(&self) -> bool {
+        self.dies_in == Some(0)
+    }
+
+    /// Carries out what the engine wants, in order, like the daemon does.
+    pub(crate) fn act(&mut self) {
+        while !self.is_dead() {
+            let Some(action) = self.engine.poll_action() else {
+                return;
+            };
+            match action {
+                Action::Persist(changes) => self.write(changes),
+                Action::Publish(service, publication) => self.publish(service, publication),
+                Action::RunHook(call) => self.run_hook(*call),
+                Action::AbandonHooks(id) => self.hooks.retain(|(_, call, _)| call.operation != id),
+                Action::Look(endpoints) => {
+                    for endpoint in endpoints {
+                        let home = self.policy.pools.iter().find(|(_, pool)| {
+                            pool.servers
+                                .iter()
+                                .any(|server| server.name == endpoint.server)
+                        });
+                        let home = home.map(|(name, _)| name.clone()).unwrap();
+                        self.look_at(&home, endpoint);
+                    }
+                }
+                Action::LookAtReferences(targets) => {
+                    for target in targets {
+                        let (begun, reachable) = (self.now.mono, self.uplink);
+                        let look = ReferenceLook {
+                            target,
+                            begun,
+                            reachable,
+                        };
+                        self.engine.handle(self.now, Input::Reference(look));
+                    }
+                }
+                Action::Tell(event) => self.events.push(event),
+            }
+            if let Some(left) = &mut self.dies_in {
+                *left -= 1;
+            }
+        }
+    }
+
+    fn write(&mut self, changes: Vec<Change>) {
+        for change in changes {
+            match change {
+                Change::Service(name, memory) => {
+                    self.note_done(&memory);
+                    self.disk.services.insert(name, *memory);
+                }
+                Change::ServiceGone(name) => {
+                    self.disk.services.remove(&name);
+                }
+                Change::Overrides(overrides) => self.disk.overrides = overrides,
+                Change::NextOperation(id) => {
+                    assert!(id > self.disk.next_operation, "operation numbers only grow");
+                    self.disk.next_operation = id;
+                }
+                Change::Operation(_) => {}
+            }
+        }
+    }
+
+    fn note_done(&mut self, memory: &switchback::failover::ServiceMemory) {
+        let operation = memory.operation.iter().chain(&memory.halted);
+        for operation in operation {
+            for (index, task) in operation.tasks.iter().enumerate() {
+                match task.status {
+                    runbook::TaskStatus::Done => {
+                        self.done.insert((operation.id, index, false));
+                    }
+                    runbook::TaskStatus::Undone => {
+                        self.done.insert((operation.id, index, true));
+                    }
+                    runbook::TaskStatus::Waiting
+                    | runbook::TaskStatus::Started { .. }
+                    | runbook::TaskStatus::Failed(_)
+                    | runbook::TaskStatus::Unknown
+                    | runbook::TaskStatus::Undoing { .. }
+                    | runbook::TaskStatus::UndoFailed(_)
+                    | runbook::TaskStatus::UndoUnknown => {}
+                }
+            }
+        }
+    }
+
+    fn publish(&mut self, name: ServiceName, publication: Publication) {
+        let pools: BTreeSet<_> = publication
+            .ranking
+            .pools
+            .iter()
+            .map(|ranked| ranked.pool.clone())
+            .collect();
+        let wanted: BTreeSet<_> = self.policy.services[&name].pools.iter().cloned().collect();
+        assert_eq!(pools, wanted, "every pool of the service is listed, once");
+        assert_eq!(pools.len(), publication.ranking.pools.len());
+        for ranked in &publication.ranking.pools {
+            assert!(
+                !ranked.servers.is_empty(),
+                "no pool is listed without a server"
+            );
+            assert!(
+                ranked
+                    .servers
+                    .iter()
+                    .all(|server| !server.addresses.is_empty())
+            );
+        }
+        assert_eq!(
+            self.disk.services[&name].published, publication,
+            "what is published is durable before"
+        );
+        self.dns.insert(name, publication);
+    }
+
+    fn run_hook(&mut self, call: HookCall) {
+        let id = (call.operation, call.task, call.undo);
+        assert!(
+            !self.done.contains(&id),
+            "a task recorded as done is never run again: {call:?}"
+        );
+        let running = self
+            .hooks
+            .iter()
+            .any(|(_, other, _)| other.operation != call.operation);
+        assert!(!running, "operations with hooks exclude each other");
+        self.runs.push(call.clone());
+        let outcome = self.outcomes.pop_front().unwrap_or(HookOutcome::Done);
+        self.hooks.push_back((self.now.mono + ROUND, call, outcome));
+    }
+
+    fn end_hooks(&mut self) {
+        while let Some((at, call, outcome)) = self.hooks.pop_front() {
+            if at > self.now.mono {
+                self.hooks.push_front((at, call, outcome));
+                return;
+            }
+            let end = HookEnd {
+                outcome,
+                output: String::new(),
+                took: ROUND,
+            };
+            let (operation, task) = (call.operation, call.task);
+            let (undo, attempt) = (call.undo, call.attempt);
+            let input = Input::HookEnded {
+                operation,
+                task,
+                undo,
+                attempt,
+                end,
+            };
+            self.engine.handle(self.now, input);
+            self.act();
+        }
+    }
+
+    pub(crate) fn active(&self, service: &str) -> String {
+        let published = &self.dns[&ServiceName::from(service)];
+        published.ranking.active().unwrap().to_string()
+    }
+
+    pub(crate) fn order_of(&self, service: &str) -> String {
+        let published = &self.dns[&ServiceName::from(service)];
+        let names: Vec<_> = published
+            .ranking
+            .pools
+            .iter()
+            .map(|r| r.pool.as_str())
+            .collect();
+        names.join(" ")
+    }
+
+    pub(crate) fn ttl(&self, service: &str) -> u64 {
+        self.dns[&ServiceName::from(service)].ttl.as_secs()
+    }
+
+    pub(crate) fn because(&self, service: &str) -> String {
+        self.engine
+            .service(self.now, &service.into())
+            .unwrap()
+            .because
+            .to_string()
+    }
+
+    /// The hooks that ran, as `step@server`, undo as `-step`.
+    pub(crate) fn hook_log(&self) -> Vec<String> {
+        let name = |call: &HookCall| {
+            let server = call.server.as_ref().map(|server| format!("@{server}"));
+            let sign = if call.undo { "-" } else { "" };
+            format!("{sign}{}{}", call.step, server.unwrap_or_default())
+        };
+        self.runs.iter().map(name).collect()
+    }
+
+    pub(crate) fn moves(&self) -> usize {
+        self.disk
+            .services
+            .values()
+            .map(|service| service.moves.len())
+            .sum()
+    }
+}
