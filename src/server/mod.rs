@@ -22,6 +22,7 @@ mod udp;
 
 pub use counters::{Count, Counters};
 pub use error::{BindError, BindProblem};
+pub use tcp::Patience;
 
 use std::io::{self, PipeWriter, pipe};
 use std::net::{SocketAddr, UdpSocket};
@@ -93,6 +94,7 @@ pub struct Listeners {
     tls: Option<(Arc<ServerConfig>, Vec<TcpListener>)>,
     workers: Workers,
     tallies: Arc<Tallies>,
+    patience: Patience,
 }
 
 /// The UDP threads.
@@ -151,6 +153,7 @@ impl Listeners {
                 tls,
                 workers,
                 tallies,
+                patience: Patience::default(),
             }),
             workers => {
                 problems.extend(workers.err());
@@ -165,6 +168,13 @@ impl Listeners {
         &self.addrs
     }
 
+    /// Waits for TCP clients as long as `patience` says.
+    #[must_use]
+    pub fn with_patience(mut self, patience: Patience) -> Listeners {
+        self.patience = patience;
+        self
+    }
+
     /// Starts to answer from whatever `snapshots` holds at the time. Call it within a tokio
     /// runtime.
     #[must_use]
@@ -175,12 +185,14 @@ impl Listeners {
             tls,
             workers,
             tallies,
+            patience,
         } = self;
         let (stop, stopped) = watch::channel(false);
         let shared = Arc::new(Shared {
             snapshots: Arc::clone(&snapshots),
             connections: Arc::default(),
             tallies: Arc::clone(&tallies),
+            patience,
         });
         let mut tcp = JoinSet::new();
         for listener in listeners {

@@ -1,8 +1,7 @@
 //! DNS over TCP (RFC 7766): pipelined queries, answered in their order; every wait bounded.
 //!
-//! A connection has [`PATIENCE`] to send a whole query, counted from its last answer, however it
-//! drips, and [`WRITE_PATIENCE`] to take its answers. It holds one query buffer and at most
-//! [`OUTBOX`] plus one answer of ours.
+//! How long a connection may take to send a query and to read its answers says [`Patience`]. It
+//! holds one query buffer and at most [`OUTBOX`] plus one answer of ours.
 
 use std::io;
 use std::net::SocketAddr;
@@ -23,10 +22,6 @@ use super::{QUERY_LIMIT, answer};
 use crate::answer::Transport;
 use crate::snapshot::Snapshot;
 
-/// From the last answer to the next whole query (RFC 7766 section 6.2.3).
-const PATIENCE: Duration = Duration::from_secs(10);
-/// For the client to take what is written.
-const WRITE_PATIENCE: Duration = Duration::from_secs(5);
 /// After the stop, for queries that are on their way from the system to us.
 const LAST_WORDS: Duration = Duration::from_millis(100);
 /// Answers are written when this much has gathered, or no whole query is left.
@@ -34,11 +29,32 @@ const OUTBOX: usize = 64 << 10;
 /// The pause after the system could not accept.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// How long a TCP client is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// From the connect or the last answer to the next whole query, however it drips
+    /// (RFC 7766 section 6.2.3).
+    pub query: Duration,
+    /// For the client to take what is written.
+    pub write: Duration,
+}
+
+impl Default for Patience {
+    /// 10 s for a query, 5 s for its answers.
+    fn default() -> Self {
+        Patience {
+            query: Duration::from_secs(10),
+            write: Duration::from_secs(5),
+        }
+    }
+}
+
 /// What all TCP connections share.
 pub(super) struct Shared {
     pub(super) snapshots: Arc<ArcSwap<Snapshot>>,
     pub(super) connections: Arc<Connections>,
     pub(super) tallies: Arc<Tallies>,
+    pub(super) patience: Patience,
 }
 
 impl Shared {
@@ -131,13 +147,18 @@ async fn converse(
     stream.set_nodelay(true)?;
     let mut inbox = Inbox::new();
     let mut outbox = Vec::new();
-    let mut patience = PATIENCE;
+    let mut stopping = false;
     loop {
+        let wait = if stopping {
+            LAST_WORDS
+        } else {
+            shared.patience.query
+        };
         let whole = tokio::select! {
             biased;
-            whole = timeout(patience, inbox.fill(&mut stream)) => whole??,
-            () = stop.wait(), if patience != LAST_WORDS => {
-                patience = LAST_WORDS;
+            whole = timeout(wait, inbox.fill(&mut stream)) => whole??,
+            () = stop.wait(), if !stopping => {
+                stopping = true;
                 continue;
             }
         };
@@ -146,7 +167,7 @@ async fn converse(
         }
         loop {
             let next = gather(&mut inbox, &mut outbox, shared);
-            timeout(WRITE_PATIENCE, stream.write_all(&outbox)).await??;
+            timeout(shared.patience.write, stream.write_all(&outbox)).await??;
             outbox.clear();
             match next {
                 Next::Gather => {}
