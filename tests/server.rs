@@ -209,9 +209,7 @@ fn dig_and_kdig_understand_the_answers() {
     ];
     for (program, options) in calls {
         let mut command = Command::new(program);
-        command
-            .args(["@127.0.0.1", "+short", "+tries=1"])
-            .args(&options);
+        command.args(["@127.0.0.1", "+short"]).args(&options);
         let output = match command.args([SRV, "SRV"]).output() {
             Ok(output) => output,
             Err(error) => {
