@@ -193,7 +193,7 @@ pub struct ServiceStatus {
     pub since: Wall,
     /// Why the order is this, in a sentence.
     pub because: String,
-    /// The operation under way, or the last one while it needs a human.
+    /// The operation under way, else the last one since the start, with `ended` set.
     pub operation: Option<OperationStatus>,
     /// Set when a runbook halted and nobody has dealt with it.
     pub halted: Option<Halt>,
@@ -247,8 +247,11 @@ pub struct OperationStatus {
     pub from: PoolName,
     /// The pool that it moves to.
     pub to: PoolName,
-    /// How far it is, in a word: `running`, `paused`, `undoing`, `needs a human` …
+    /// How far it is, in a word: `running`, `paused`, `undoing`, `done`, `halted`,
+    /// `needs a human` …
     pub state: String,
+    /// When it ended; `None` while it is under way.
+    pub ended: Option<Wall>,
     /// Its tasks, in order.
     pub steps: Vec<TaskStatus>,
 }
@@ -301,6 +304,17 @@ pub struct Counters {
     pub truncated: u64,
     /// Packets that got no response: not DNS, or responses themselves.
     pub dropped: u64,
+}
+
+impl Status {
+    /// Whether somebody should look at it now.
+    #[must_use]
+    pub fn needs_a_human(&self) -> bool {
+        !self.alarms.is_empty()
+            || self.isolated.is_some()
+            || self.store.failed.is_some()
+            || self.services.iter().any(ServiceStatus::needs_a_human)
+    }
 }
 
 impl ServiceStatus {

@@ -81,4 +81,3 @@ impl Snapshot {
         self.zones.binary_search_by(|zone| zone.key().cmp(key))
     }
 }
-

@@ -17,7 +17,12 @@ pub fn explain(answer: &Explain, paint: Paint) -> String {
 fn write(page: &mut String, answer: &Explain, paint: Paint) -> std::fmt::Result {
     let service = paint.head(answer.service.as_str());
     writeln!(page, "{service}: {}", tame(&answer.because))?;
-    writeln!(page, "ttl {} s: {}", answer.ttl_s, tame(&answer.ttl_because))?;
+    writeln!(
+        page,
+        "ttl {} s: {}",
+        answer.ttl_s,
+        tame(&answer.ttl_because)
+    )?;
     for line in &answer.lines {
         writeln!(page, "{} {}", paint.odd("!"), tame(line))?;
     }

@@ -163,7 +163,11 @@ fn write_operation(page: &mut String, operation: &OperationStatus, paint: Paint)
             task_word(task.state, paint)
         )?;
         for line in task.output_tail.lines() {
-            writeln!(page, "             {}", paint.quiet(&format!("| {}", tame(line))))?;
+            writeln!(
+                page,
+                "             {}",
+                paint.quiet(&format!("| {}", tame(line)))
+            )?;
         }
     }
     Ok(())
@@ -230,11 +234,7 @@ fn write_endpoint(
     paint: Paint,
 ) -> fmt::Result {
     let address = endpoint.address.to_string();
-    write!(
-        page,
-        "{address:<15}  {}",
-        paint.health(endpoint.health, 8)
-    )?;
+    write!(page, "{address:<15}  {}", paint.health(endpoint.health, 8))?;
     if endpoint.probes.is_empty() {
         return writeln!(page, "  no probe");
     }
@@ -294,7 +294,11 @@ fn write_server(page: &mut String, status: &Status, paint: Paint) -> fmt::Result
     )?;
     let width = widest(status.zones.iter().map(|zone| zone.origin.as_str()));
     for zone in &status.zones {
-        writeln!(page, "  zone {:<width$}  serial {}", zone.origin, zone.serial)?;
+        writeln!(
+            page,
+            "  zone {:<width$}  serial {}",
+            zone.origin, zone.serial
+        )?;
     }
     let counters = status.counters;
     writeln!(
