@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -19,14 +19,9 @@ use crate::ids::OperationId;
 use crate::time::Mono;
 
 use super::CALLS;
-use super::lines::{Lines, line, write_line};
-use super::protocol::{First, FromRunner, LINE_BYTES, PROTOCOL, RunKey, ToRunner};
-
-/// A runner may first have to wait for its predecessor (10 s) and to end what that one left.
-const HANDSHAKE: Duration = Duration::from_secs(30);
-
-/// A runner that is told to end has so long to end its hooks before it is killed.
-const FAREWELL: Duration = Duration::from_secs(15);
+use super::lines::line;
+use super::link::{Link, Place};
+use super::protocol::{FromRunner, LINE_BYTES, RunKey, ToRunner};
 
 /// Between two attempts to start a runner again, doubled from the least to the most.
 const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
@@ -156,9 +151,11 @@ impl Runner {
         if shared.calls.len() >= CALLS {
             return Err(HookError::Busy);
         }
-        self.orders
-            .try_send(Order::Tell(ToRunner::Run(Box::new(call))))
-            .map_err(|_| HookError::Busy)?;
+        let order = Order::Tell(ToRunner::Run(Box::new(call)));
+        self.orders.try_send(order).map_err(|error| match error {
+            TrySendError::Full(_) => HookError::Busy,
+            TrySendError::Closed(_) => HookError::NoRunner,
+        })?;
         shared.calls.insert(key, clock::mono());
         Ok(())
     }
@@ -184,69 +181,6 @@ fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// How a runner is started.
-struct Place {
-    exe: PathBuf,
-    state_dir: PathBuf,
-}
-
-/// A runner that has answered the handshake.
-struct Link {
-    child: Child,
-    stdin: ChildStdin,
-    lines: Lines<ChildStdout>,
-}
-
-impl Place {
-    async fn connect(&self) -> Result<Link, HookError> {
-        let start = |source| HookError::Start {
-            exe: self.exe.clone(),
-            source,
-        };
-        // A group of its own: a ctrl-C at the terminal is for the daemon, which then ends the
-        // runner in order.
-        let mut child = Command::new(&self.exe)
-            .arg("hook-runner")
-            .current_dir("/")
-            .process_group(0)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(start)?;
-        let (Some(mut stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
-            return Err(start(io::Error::other("no pipes")));
-        };
-        let mut lines = Lines::new(stdout);
-        let hello = First::Hello {
-            protocol: PROTOCOL,
-            state_dir: self.state_dir.clone(),
-        };
-        let answer = timeout(HANDSHAKE, async {
-            write_line(&mut stdin, &hello).await?;
-            lines.next::<FromRunner>().await
-        });
-        let why = match answer.await {
-            Ok(Ok(Some(FromRunner::Ready { protocol: PROTOCOL }))) => {
-                return Ok(Link {
-                    child,
-                    stdin,
-                    lines,
-                });
-            }
-            Ok(Ok(Some(FromRunner::Refused(why)))) => why,
-            Ok(Ok(Some(other))) => format!("it answered {other:?}: restart the daemon"),
-            Ok(Ok(None)) => format!(
-                "it ended at once: see what `{} hook-runner` prints",
-                self.exe.display()
-            ),
-            Ok(Err(error)) => format!("its answer was no answer: {error}"),
-            Err(_) => format!("no answer within {} s", HANDSHAKE.as_secs()),
-        };
-        let _ = child.kill().await;
-        Err(HookError::Handshake(why))
-    }
-}
-
 /// The task that owns the runner.
 struct Keeper {
     place: Place,
@@ -265,7 +199,7 @@ impl Keeper {
     async fn keep(mut self, mut link: Link) {
         loop {
             let why = match self.serve(&mut link).await {
-                Parted::Stopped => return farewell(link).await,
+                Parted::Stopped => return link.farewell().await,
                 Parted::Lost(why) => why,
             };
             lock(&self.shared).up = false;
@@ -282,7 +216,7 @@ impl Keeper {
                 None => return,
             };
             if !self.settle(&how).await {
-                return farewell(link).await;
+                return link.farewell().await;
             }
         }
     }
@@ -338,7 +272,21 @@ impl Keeper {
     async fn again(&mut self) -> Option<Link> {
         let mut pause = RETRY.0;
         loop {
-            let error = match self.place.connect().await {
+            // Orders taken here were given before the loss was known: their calls end as lost,
+            // like the others. A runner that is dropped half connected ends by itself.
+            let connected = {
+                let mut connecting = pin!(self.place.connect());
+                loop {
+                    tokio::select! {
+                        connected = &mut connecting => break connected,
+                        order = self.orders.recv() => match order {
+                            Some(Order::Tell(_)) => {}
+                            Some(Order::Stop) | None => return None,
+                        },
+                    }
+                }
+            };
+            let error = match connected {
                 Ok(link) => return Some(link),
                 Err(error) => error,
             };
@@ -351,7 +299,6 @@ impl Keeper {
                 let left = deadline.since(clock::mono());
                 match timeout(left, self.orders.recv()).await {
                     Ok(Some(Order::Stop) | None) => return None,
-                    // Taken before the loss was known: its call ends as lost, like the others.
                     Ok(Some(Order::Tell(_))) | Err(_) => {}
                 }
             }
@@ -390,18 +337,5 @@ impl Keeper {
     async fn report(&self, event: RunnerEvent) {
         // Without a receiver the daemon is ending, and `orders` will say so.
         let _ = self.events.send(event).await;
-    }
-}
-
-/// Lets the runner end its hooks and itself.
-async fn farewell(link: Link) {
-    let Link {
-        mut child,
-        stdin,
-        lines,
-    } = link;
-    drop((stdin, lines));
-    if timeout(FAREWELL, child.wait()).await.is_err() {
-        let _ = child.kill().await;
     }
 }

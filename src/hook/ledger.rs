@@ -100,6 +100,9 @@ impl Ledger {
 
 fn read(path: &Path) -> io::Result<Vec<ProcessGroup>> {
     match fs::read(path) {
+        // No kill of ours leaves such a file, only the end of the machine, and with it of all
+        // that it might have named.
+        Ok(text) if text.iter().all(|byte| *byte == 0) => Ok(Vec::new()),
         Ok(text) => Ok(serde_json::from_slice(&text)?),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(error),

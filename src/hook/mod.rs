@@ -38,6 +38,7 @@ mod group;
 mod launch;
 mod ledger;
 mod lines;
+mod link;
 mod output;
 mod protocol;
 mod run;

@@ -78,6 +78,12 @@ impl ServedZone {
         self.zone.origin()
     }
 
+    /// The name of the apex in wire format.
+    #[must_use]
+    pub fn apex(&self) -> &[u8] {
+        self.zone.origin().wire()
+    }
+
     /// The serial of this generation.
     #[must_use]
     pub fn serial(&self) -> Serial {

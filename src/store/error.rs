@@ -95,6 +95,13 @@ impl StoreError {
         if let redb::Error::Corrupted(why) = error {
             return Self::damaged(path, why);
         }
+        if matches!(error, redb::Error::DatabaseAlreadyOpen) {
+            // Somebody has the file open without having taken our lock: a tool, not a daemon.
+            return Self::InUse {
+                state_dir: path.parent().unwrap_or(path).to_owned(),
+                holder: "another process".to_owned(),
+            };
+        }
         if matches!(error, redb::Error::TableTypeMismatch { .. }) {
             return Self::damaged(path, error.to_string());
         }

@@ -5,6 +5,7 @@ use std::io::{Read, Seek, Write as _};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use redb::{Builder, Database, ReadableDatabase};
 
@@ -29,10 +30,25 @@ pub(super) fn create_directory(state_dir: &Path) -> Result<(), StoreError> {
         .map_err(|error| StoreError::io(state_dir, "create the state directory", error))
 }
 
-/// Takes the directory for this process. The lock goes with the file handle, at the latest with
-/// the process: there are no stale locks. A lock of our own, not the database's, because it has
-/// to hold while the database is closed, renamed or begun anew.
-pub(super) fn lock(state_dir: &Path) -> Result<File, StoreError> {
+/// How often the lock is tried, and the pause between: a daemon that has just been killed may
+/// live on for a moment in a child that it had forked and that has not become its program yet.
+const LOCK_TRIES: u32 = 25;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
+
+/// The directory, taken for this process. A lock of our own, not the database's, because it has
+/// to hold while the database is closed, renamed or begun anew. It goes at the latest with the
+/// process: there are no stale locks.
+#[derive(Debug)]
+pub(super) struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing alone would leave it to a child that is just being forked.
+        let _ = self.0.unlock();
+    }
+}
+
+pub(super) fn lock(state_dir: &Path) -> Result<Lock, StoreError> {
     let path = state_dir.join("state.lock");
     let fault = |error| StoreError::io(&path, "lock the state directory", error);
     let mut file = OpenOptions::new()
@@ -43,30 +59,44 @@ pub(super) fn lock(state_dir: &Path) -> Result<File, StoreError> {
         .mode(0o600)
         .open(&path)
         .map_err(fault)?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut pid = String::new();
-            let told = (&file).take(32).read_to_string(&mut pid).is_ok();
-            let pid = pid.trim();
-            let holder = if told && !pid.is_empty() && pid.bytes().all(|b| b.is_ascii_digit()) {
-                format!("process {pid}")
-            } else {
-                "another process".to_owned()
-            };
-            return Err(StoreError::InUse {
-                state_dir: state_dir.to_owned(),
-                holder,
-            });
+    let mut tries = 1;
+    loop {
+        match file.try_lock() {
+            Ok(()) => break,
+            Err(TryLockError::WouldBlock) if tries < LOCK_TRIES => {
+                tries += 1;
+                std::thread::sleep(LOCK_PAUSE);
+            }
+            Err(TryLockError::WouldBlock) => {
+                return Err(StoreError::InUse {
+                    state_dir: state_dir.to_owned(),
+                    holder: holder(&file),
+                });
+            }
+            Err(TryLockError::Error(error)) => return Err(fault(error)),
         }
-        Err(TryLockError::Error(error)) => return Err(fault(error)),
     }
     // Who holds it is a courtesy: on a full disk the daemon starts all the same.
     let _ = file
         .set_len(0)
         .and_then(|()| file.rewind())
         .and_then(|()| writeln!(file, "{}", std::process::id()));
-    Ok(file)
+    Ok(Lock(file))
+}
+
+/// Who holds the lock, as they wrote into it.
+fn holder(mut file: &File) -> String {
+    let mut pid = String::new();
+    let told = Read::by_ref(&mut file)
+        .take(32)
+        .read_to_string(&mut pid)
+        .is_ok();
+    let pid = pid.trim();
+    if told && !pid.is_empty() && pid.bytes().all(|byte| byte.is_ascii_digit()) {
+        format!("process {pid}")
+    } else {
+        "another process".to_owned()
+    }
 }
 
 /// Opens what is there, sets it aside if it is damaged, begins a fresh one if there is none.

@@ -26,7 +26,6 @@ pub use counters::{Counters, Exhausted, Reservation};
 pub use error::StoreError;
 pub use reserve::{BLOCK, LOW};
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -128,7 +127,7 @@ pub struct Store {
     /// `None` after an error of the disk: the database wants to be opened again.
     database: Mutex<Option<Database>>,
     /// Held for as long as the store lives, also while the database is closed.
-    _lock: File,
+    _lock: file::Lock,
 }
 
 impl Store {

@@ -28,3 +28,6 @@ pub use name::{Key, Name, NameError};
 pub use parse::{ZoneFile, parse};
 pub use tree::{Found, Node, Record, Records, Rrset, Tree, TreeTooLarge};
 pub use zone::Zone;
+
+pub(crate) use name::wire_len;
+pub(crate) use tree::pack;

@@ -69,6 +69,12 @@ impl Name {
         )))
     }
 
+    /// The octets of the uncompressed name at the start of `octets`.
+    #[must_use]
+    pub fn wire_prefix(octets: &[u8]) -> Option<&[u8]> {
+        octets.get(..wire_len(octets)?)
+    }
+
     /// Reads master file text (RFC 1035 section 5.1): `@` and relative names are completed with
     /// `origin`.
     ///

@@ -106,6 +106,12 @@ impl<'t> Rrset<'t> {
         Rrset { rtype, ttl, packed }
     }
 
+    /// The octets that [`Rrset::from_packed`] takes.
+    #[must_use]
+    pub fn packed(&self) -> &'t [u8] {
+        self.packed
+    }
+
     /// The RDATA of each record, in the order of the master file.
     #[must_use]
     pub fn records(&self) -> Records<'t> {
