@@ -68,3 +68,6 @@ pub fn respond(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

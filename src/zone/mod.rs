@@ -31,3 +31,6 @@ pub use zone::Zone;
 
 pub(crate) use name::wire_len;
 pub(crate) use tree::pack;
+
+#[cfg(test)]
+mod tests;
