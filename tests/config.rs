@@ -14,8 +14,8 @@ fn root() -> &'static Path {
 
 fn files(directory: &str) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = std::fs::read_dir(root().join(directory))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
+        .expect("the directory is there")
+        .map(|entry| entry.expect("the entry is read").path())
         .filter(|path| {
             path.extension()
                 .is_some_and(|extension| extension == "toml")
