@@ -288,10 +288,13 @@ async fn certificates_are_judged_by_chain_name_and_time() {
     ] {
         for (kind, direct) in [(Kind::XmppTls, false), (Kind::Tls, true)] {
             let (at, roots) = edge(flaw, direct, dir.path()).await;
-            let spec = ProbeSpec {
+            let mut spec = ProbeSpec {
                 roots,
                 ..spec(kind)
             };
+            if matches!(flaw, Flaw::Wildcard) {
+                spec.domain = Some("chat.contoso.test".to_owned());
+            }
             let seen = look(&spec, at, true).await.unwrap();
             assert_eq!(seen.verdict.word(), wanted, "{kind}: {}", seen.verdict);
             assert_eq!(seen.depth, Layer::Tls);
