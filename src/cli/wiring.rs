@@ -9,9 +9,10 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
-use super::args::Probe;
+use super::args::{self, Probe};
 use super::output::CommandError;
-use super::probe::Seen;
+use super::probe::{Phase, Seen};
+use crate::probe::{self, ProbeSpec, Roots};
 
 /// What to serve.
 #[derive(Debug)]
@@ -86,8 +87,44 @@ pub(super) fn check(config: &Path) -> Result<CheckReport, CommandError> {
 
 /// One look.
 pub(super) async fn look(arguments: Probe) -> Result<Seen, CommandError> {
-    drop(arguments);
-    Err(not_wired("the probe"))
+    // One look: what follows it, intervals and thresholds, is of no account here.
+    let spec = ProbeSpec {
+        kind: match arguments.kind {
+            args::Kind::Tcp => probe::Kind::Tcp,
+            args::Kind::Xmpp => probe::Kind::Xmpp,
+            args::Kind::XmppTls => probe::Kind::XmppTls,
+            args::Kind::Tls => probe::Kind::Tls,
+        },
+        port: arguments.server.port(),
+        domain: arguments
+            .domain
+            .map(|domain| domain.trim_end_matches('.').to_owned()),
+        from: arguments.from,
+        interval: arguments.timeout,
+        tls_interval: arguments.timeout,
+        timeout: arguments.timeout,
+        rise: 1,
+        fall: 1,
+        hold: false,
+        roots: arguments.ca_file.map_or(Roots::System, Roots::File),
+        command: None,
+    };
+    let look = probe::look(&spec, arguments.server, true)
+        .await
+        .map_err(CommandError::failed)?;
+    Ok(Seen {
+        verdict: look.verdict,
+        depth: look.depth,
+        phases: look
+            .phases
+            .into_iter()
+            .map(|phase| Phase {
+                name: phase.name,
+                took: phase.took,
+                note: phase.note.into_owned(),
+            })
+            .collect(),
+    })
 }
 
 /// The hook runner, which ends with its own exit code.
