@@ -1,8 +1,4 @@
 //! The command as a shell sees it: help, generated files, exit codes, error messages.
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test that cannot prepare itself has failed"
-)]
 
 use std::io::Read;
 use std::path::Path;

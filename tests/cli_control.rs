@@ -1,8 +1,4 @@
 //! The control socket from both ends, with a fixture instead of the daemon.
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test that cannot prepare itself has failed"
-)]
 
 use std::fs;
 use std::io::{Read, Write};

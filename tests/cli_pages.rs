@@ -1,9 +1,5 @@
 //! The pages that people read, as golden text: `UPDATE_EXPECT=1 cargo test --test cli_pages`
 //! rewrites them.
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test that cannot prepare itself has failed"
-)]
 
 use std::fs;
 use std::path::PathBuf;
