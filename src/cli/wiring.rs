@@ -1,8 +1,8 @@
-//! The calls into the rest: configuration, daemon, probes, hook runner.
+//! The calls into the rest: daemon, probes, hook runner.
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use tokio::runtime::Runtime;
@@ -31,12 +31,6 @@ pub(super) enum Source {
 /// Sent once the daemon answers.
 #[derive(Debug)]
 pub(super) struct Ready;
-
-/// What is wrong with a configuration, each with its place.
-pub(super) struct CheckReport {
-    pub(super) problems: Vec<String>,
-    pub(super) warnings: Vec<String>,
-}
 
 /// The runtime that a command works on.
 pub(super) fn runtime() -> Result<Runtime, CommandError> {
@@ -77,12 +71,6 @@ pub(super) async fn serve(
             format!("a server of {} zones on {listen:?}", zones.len())
         }
     }))
-}
-
-/// All that is wrong with a configuration.
-pub(super) fn check(config: &Path) -> Result<CheckReport, CommandError> {
-    let _ = config;
-    Err(not_wired("the check"))
 }
 
 /// One look.
