@@ -1,7 +1,7 @@
 //! **IO.** The command line: arguments, printing, exit codes. What the commands do lives below.
 //!
-//! Reading order: [`args`] (what can be said), then one file per command. `wiring` calls
-//! the daemon, the probes and the hook runner.
+//! Reading order: [`args`] (what can be said), then one file per command. `wiring` is the one
+//! place that calls the configuration, the daemon, the probes and the hook runner.
 
 mod args;
 mod ask;

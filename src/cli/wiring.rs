@@ -1,8 +1,7 @@
-//! The calls into the rest: daemon, probes, hook runner.
+//! The calls into the rest: configuration, daemon, probes, hook runner.
 
 use std::future::Future;
-use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::ExitCode;
 
 use tokio::runtime::Runtime;
@@ -12,25 +11,15 @@ use tokio::sync::oneshot;
 use super::args::{self, Probe};
 use super::output::CommandError;
 use super::probe::{Phase, Seen};
-use crate::probe::{self, ProbeSpec, Roots};
+use crate::daemon::{self, Options};
+pub(super) use crate::daemon::{Ready, Source};
+use crate::probe::{self, Look, ProbeSpec, Roots};
 
-/// What to serve.
-#[derive(Debug)]
-pub(super) enum Source {
-    /// What a configuration says.
-    File(PathBuf),
-    /// Zones, by origin and master file, and nothing else.
-    Plain {
-        /// Where to listen.
-        listen: Vec<SocketAddr>,
-        /// The zones.
-        zones: Vec<(String, PathBuf)>,
-    },
+/// What is wrong with a configuration, each with its place.
+pub(super) struct CheckReport {
+    pub(super) problems: Vec<String>,
+    pub(super) warnings: Vec<String>,
 }
-
-/// Sent once the daemon answers.
-#[derive(Debug)]
-pub(super) struct Ready;
 
 /// The runtime that a command works on.
 pub(super) fn runtime() -> Result<Runtime, CommandError> {
@@ -54,65 +43,75 @@ pub(super) fn told_to_end() -> Result<impl Future<Output = ()>, CommandError> {
     })
 }
 
-fn not_wired(what: &str) -> CommandError {
-    CommandError::Failed(format!("{what} is not part of this build"))
-}
-
 /// Runs the daemon until `shutdown` is ready. `ready` is told once it answers.
 pub(super) async fn serve(
     source: Source,
     ready: Option<oneshot::Sender<Ready>>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), CommandError> {
-    drop((ready, shutdown));
-    Err(not_wired(&match source {
-        Source::File(file) => format!("the daemon of {}", file.display()),
-        Source::Plain { listen, zones } => {
-            format!("a server of {} zones on {listen:?}", zones.len())
-        }
-    }))
+    let served = daemon::run(Options { source, ready }, shutdown).await;
+    served.map_err(|error| CommandError::Failed(error.to_string()))
+}
+
+/// All that is wrong with a configuration.
+pub(super) fn check(config: &Path) -> Result<CheckReport, CommandError> {
+    let report = crate::config::check(config);
+    Ok(CheckReport {
+        problems: report.errors.iter().map(ToString::to_string).collect(),
+        warnings: report.warnings.iter().map(ToString::to_string).collect(),
+    })
 }
 
 /// One look.
 pub(super) async fn look(arguments: Probe) -> Result<Seen, CommandError> {
-    // One look: what follows it, intervals and thresholds, is of no account here.
-    let spec = ProbeSpec {
-        kind: match arguments.kind {
+    let (server, spec) = (arguments.server, spec_of(arguments));
+    let looked = probe::look(&spec, server, true).await;
+    let Look {
+        verdict,
+        depth,
+        phases,
+    } = looked.map_err(|error| CommandError::Failed(error.to_string()))?;
+    let phases = phases.into_iter().map(|phase| Phase {
+        name: phase.name,
+        took: phase.took,
+        note: phase.note.into_owned(),
+    });
+    Ok(Seen {
+        verdict,
+        depth,
+        phases: phases.collect(),
+    })
+}
+
+/// A probe of one look: what concerns its repetition has no meaning.
+fn spec_of(arguments: Probe) -> ProbeSpec {
+    let Probe {
+        server,
+        kind,
+        domain,
+        from,
+        timeout,
+        ca_file,
+    } = arguments;
+    ProbeSpec {
+        kind: match kind {
             args::Kind::Tcp => probe::Kind::Tcp,
             args::Kind::Xmpp => probe::Kind::Xmpp,
             args::Kind::XmppTls => probe::Kind::XmppTls,
             args::Kind::Tls => probe::Kind::Tls,
         },
-        port: arguments.server.port(),
-        domain: arguments
-            .domain
-            .map(|domain| domain.trim_end_matches('.').to_owned()),
-        from: arguments.from,
-        interval: arguments.timeout,
-        tls_interval: arguments.timeout,
-        timeout: arguments.timeout,
+        port: server.port(),
+        domain,
+        from,
+        interval: timeout,
+        tls_interval: timeout,
+        timeout,
         rise: 1,
         fall: 1,
         hold: false,
-        roots: arguments.ca_file.map_or(Roots::System, Roots::File),
+        roots: ca_file.map_or(Roots::System, Roots::File),
         command: None,
-    };
-    let look = probe::look(&spec, arguments.server, true)
-        .await
-        .map_err(CommandError::failed)?;
-    Ok(Seen {
-        verdict: look.verdict,
-        depth: look.depth,
-        phases: look
-            .phases
-            .into_iter()
-            .map(|phase| Phase {
-                name: phase.name,
-                took: phase.took,
-                note: phase.note.into_owned(),
-            })
-            .collect(),
-    })
+    }
 }
 
 /// The hook runner, which ends with its own exit code.
