@@ -1,1 +1,77 @@
-//! **Pure.**
+//! **Pure.** A query and a snapshot to a response.
+//!
+//! `query` reads the packet, `resolve` finds the [`Answer`], which is a value, and
+//! [`encode()`] writes it. [`respond`] is the three together. To read the algorithm of RFC 1034
+//! section 4.3.2, read `resolve`.
+//!
+//! What is to come has its place: an EDNS option is read in `query` and written in [`encode()`];
+//! DNSSEC adds RRsets to an [`Answer`] where `resolve` concludes; a compiled answer replaces
+//! `resolve` and leaves the other two as they are.
+//!
+//! Invariants: no packet makes it panic; a response is never answered; the question goes back
+//! octet for octet; an RRset is whole or absent; only what the answer needs sets TC.
+
+mod additional;
+mod encode;
+mod query;
+mod resolve;
+
+pub use encode::encode;
+pub use query::{Edns, Query, Refusal, read};
+pub use resolve::{Answer, Entry, Owner, Rcode, answer};
+
+use crate::snapshot::Snapshot;
+
+/// How the query came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// UDP: the response is cut to what the client and the path take.
+    Udp,
+    /// TCP: up to 65,535 octets.
+    Stream,
+    /// TLS, HTTPS or QUIC: up to 65,535 octets, nobody reads along.
+    Encrypted,
+}
+
+/// The greatest UDP payload that we send and say that we take: it fits every path without
+/// fragments (RFC 9715 section 3).
+pub const UDP_PAYLOAD: u16 = 1232;
+
+impl Transport {
+    /// The greatest response in octets, for a client that takes `client` octets over UDP. A
+    /// client without EDNS, and one that says less, takes 512 (RFC 6891 section 6.2.5).
+    #[must_use]
+    pub fn limit(self, client: Option<u16>) -> usize {
+        match self {
+            Transport::Udp => usize::from(client.unwrap_or(512).clamp(512, UDP_PAYLOAD)),
+            Transport::Stream | Transport::Encrypted => usize::from(u16::MAX),
+        }
+    }
+}
+
+/// Fills `out` with the response to `packet`. False, with `out` empty, if none is to be sent:
+/// what is shorter than a header, and responses, which two servers would pass to and fro.
+pub fn respond(
+    snapshot: &Snapshot,
+    packet: &[u8],
+    transport: Transport,
+    out: &mut Vec<u8>,
+) -> bool {
+    out.clear();
+    match read(packet) {
+        None => false,
+        Some(Ok(query)) => {
+            let limit = transport.limit(query.edns.map(|edns| edns.udp_payload));
+            encode(&query, &answer(snapshot, &query), limit, out);
+            true
+        }
+        Some(Err(refusal)) => {
+            let limit = transport.limit(refusal.query.edns.map(|edns| edns.udp_payload));
+            encode(&refusal.query, &Answer::empty(refusal.rcode), limit, out);
+            true
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

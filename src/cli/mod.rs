@@ -1,1 +1,96 @@
-//! **IO.**
+//! **IO.** The command line: arguments, printing, exit codes. What the commands do lives below.
+//!
+//! Reading order: [`args`] (what can be said), then one file per command. `wiring` is the one
+//! place that calls the configuration, the daemon, the probes and the hook runner.
+
+mod args;
+mod ask;
+mod check;
+mod demo;
+mod generate;
+mod output;
+mod probe;
+mod serve;
+mod wiring;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+pub use args::{Arguments, Command};
+use output::{CommandError, Out};
+
+/// How the command ends, as its exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// 0: done; what was asked about is well.
+    Well,
+    /// 1: it failed, or what was asked about is not well.
+    NotWell,
+    /// 2: the command line is wrong.
+    Usage,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(match exit {
+            Exit::Well => 0,
+            Exit::NotWell => 1,
+            Exit::Usage => 2,
+        })
+    }
+}
+
+/// The whole command: reads the arguments of the process, does what they say, and returns its
+/// exit code.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Clap prints help to stdout and errors to stderr; if neither can be written there
+            // is nobody to tell.
+            let _ = error.print();
+            return if error.use_stderr() {
+                Exit::Usage.into()
+            } else {
+                Exit::Well.into()
+            };
+        }
+    };
+    // The hook runner speaks a protocol on its standard streams: nothing is printed around it.
+    if matches!(arguments.command, Command::HookRunner) {
+        return wiring::hook_runner();
+    }
+    let mut out = Out::new();
+    let result = run(arguments.command, &mut out).and_then(|exit| {
+        out.flush()?;
+        Ok(exit)
+    });
+    match result {
+        Ok(exit) => exit.into(),
+        // Whoever read our output has read enough (`switchback status | head -1`).
+        Err(CommandError::NobodyReads) => Exit::Well.into(),
+        Err(error) => {
+            output::complain(&error);
+            Exit::NotWell.into()
+        }
+    }
+}
+
+fn run(command: Command, out: &mut Out) -> Result<Exit, CommandError> {
+    match command {
+        Command::Serve(arguments) => serve::run(arguments),
+        Command::Check(arguments) => check::run(&arguments, out),
+        Command::Status(arguments) => ask::status(&arguments, out),
+        Command::Explain(arguments) => ask::explain(&arguments, out),
+        Command::Reload(arguments) => ask::reload(&arguments, out),
+        Command::Probe(arguments) => probe::run(arguments, out),
+        Command::Demo(arguments) => demo::run(&arguments, out),
+        Command::DemoEdge(arguments) => demo::edge::run(&arguments, out),
+        Command::Completions(arguments) => generate::completions(&arguments, out),
+        Command::Man(arguments) => generate::man(&arguments, out),
+        Command::HookRunner => Ok(Exit::Well),
+    }
+}

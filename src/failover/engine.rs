@@ -175,6 +175,12 @@ impl Engine {
         self.actions.pop_front()
     }
 
+    /// Whether there is anything to do.
+    #[must_use]
+    pub fn has_actions(&self) -> bool {
+        !self.actions.is_empty()
+    }
+
     /// When to call [`Engine::handle`] at the latest.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Mono> {

@@ -1,9 +1,10 @@
 //! What the engine can be asked: read-only views for status and `explain`.
 
 use super::engine::{Engine, limits};
-use super::{Because, Overrides, Policy, ServiceMemory};
+use super::{Because, Overrides, Policy, Publication, ServiceMemory};
 use crate::health::{Health, LatestLook, Layer, PoolHealth};
 use crate::ids::{Endpoint, PoolName, ProbeIndex, ServiceName};
+use crate::runbook::Operation;
 use crate::time::{Mono, Now};
 
 /// One pool.
@@ -125,8 +126,17 @@ impl Engine {
         })
     }
 
-    /// The names of the services.
-    pub fn service_names(&self) -> impl Iterator<Item = &ServiceName> {
-        self.services.keys()
+    /// The operations under way.
+    pub fn operations(&self) -> impl Iterator<Item = &Operation> {
+        self.services
+            .values()
+            .filter_map(|state| state.memory.operation.as_ref())
+    }
+
+    /// What is published of every service.
+    pub fn published(&self) -> impl Iterator<Item = (&ServiceName, &Publication)> {
+        self.services
+            .iter()
+            .map(|(name, state)| (name, &state.memory.published))
     }
 }

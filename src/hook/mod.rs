@@ -1,1 +1,57 @@
-//! **IO.**
+//! **IO.** Runs the programs of runbooks, through a process of their own.
+//!
+//! # Three processes
+//!
+//! ```text
+//! daemon ──lines──▶ runner ──▶ launcher ═exec═▶ the hook
+//!   │  [`Runner`]     │  [`runner`]   (own process group, waits for the word)
+//!   └ state.redb      └ runner.lock, runner.groups
+//! ```
+//!
+//! The daemon starts the **runner** before it drops its rights, and can then drop every one. For
+//! each call the runner starts a **launcher** in a new process group, notes the group in
+//! `runner.groups`, tells the daemon, and only then gives the launcher the word to become the
+//! hook. So no instruction of a hook runs before its process group is written down.
+//!
+//! # No run outlives its record
+//!
+//! - The daemon dies: the runner's standard input ends. It ends every group (SIGTERM, [`GRACE`],
+//!   SIGKILL), waits until all are gone, and only then lets go of `runner.lock`.
+//! - The runner dies: the daemon starts another. A runner, before it answers the handshake, takes
+//!   the lock and ends every group that `runner.groups` names. Then, and not before, the calls
+//!   that were under way are reported as [`HookOutcome::Lost`](crate::failover::HookOutcome).
+//! - Both die: the next daemon's [`Runner::start`] does the same. When it returns, nothing of an
+//!   earlier run is alive.
+//! - The machine dies: nothing is alive; the groups name another boot.
+//!
+//! A program that leaves its process group (a service that becomes a daemon of its own) is not
+//! part of the run: starting services is what hooks are for.
+//!
+//! # What a hook is told
+//!
+//! `contract` says it: environment variables and one JSON object on standard input. What it
+//! prints is kept, bounded, both streams as they come.
+
+mod client;
+mod contract;
+mod group;
+mod launch;
+mod ledger;
+mod lines;
+mod link;
+mod output;
+mod protocol;
+mod run;
+pub mod runner;
+
+pub use client::{HookError, Runner, RunnerEvent};
+pub use group::{end_group, is_gone};
+pub use protocol::RunKey;
+
+use std::time::Duration;
+
+/// So long after SIGTERM a process group gets SIGKILL.
+pub const GRACE: Duration = Duration::from_secs(2);
+
+/// So many calls may be under way at once.
+pub const CALLS: usize = 16;

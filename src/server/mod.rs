@@ -1,1 +1,354 @@
-//! **IO.**
+//! **IO.** Listeners: UDP, TCP and TLS. All call [`crate::answer::respond`].
+//!
+//! [`Listeners::bind`] does all that can fail; [`Listeners::serve`] starts to answer. They are
+//! apart because the first start ever binds, waits for a first round of probes, and only then
+//! answers. What arrives in between waits in the system's buffers.
+//!
+//! Invariants:
+//! - A batch of UDP queries, and the queries that a TCP connection has sent at a time, see one
+//!   snapshot, loaded after they were received: a client that has seen a generation never sees
+//!   an older one.
+//! - Whoever waits holds no snapshot.
+//! - Nothing is logged for what a stranger sends: it is counted ([`Counters`]).
+
+mod batch;
+mod bind;
+mod connections;
+mod counters;
+mod error;
+mod tcp;
+mod tls;
+mod udp;
+
+pub use counters::{Count, Counters};
+pub use error::{BindError, BindProblem};
+pub use tcp::Patience;
+
+use std::io::{self, PipeWriter, pipe};
+use std::net::{SocketAddr, UdpSocket};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use hickory_server::Server;
+use rustls::ServerConfig;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use crate::answer::{Transport, respond};
+use crate::snapshot::Snapshot;
+use counters::{Tallies, Tally, bump};
+use tcp::{Shared, Stop};
+use tls::Handler;
+use udp::Worker;
+
+/// The longest query taken, octets. No question with EDNS options and a signature comes near
+/// it, and it bounds what a connection can make us keep.
+const QUERY_LIMIT: usize = 4096;
+/// UDP threads of one address at most, on a machine with as many cores: the second is there so
+/// that one long pause of a core does not silence the server.
+const MOST_WORKERS: usize = 2;
+/// How long a stop waits for queries that were accepted.
+const GRACE: Duration = Duration::from_secs(3);
+
+type Snapshots = Arc<ArcSwap<Snapshot>>;
+
+/// Where to listen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ListenSpec {
+    /// UDP and TCP. Port 0 is any free port, the same for both.
+    pub dns: Vec<SocketAddr>,
+    /// DNS over TLS.
+    pub tls: Option<TlsSpec>,
+}
+
+/// Where to listen for DNS over TLS, and as whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsSpec {
+    /// TCP addresses; the port is usually 853.
+    pub addresses: Vec<SocketAddr>,
+    /// A PEM file: the server's certificate, then its issuers.
+    pub certificate: PathBuf,
+    /// A PEM file: the certificate's private key.
+    pub key: PathBuf,
+}
+
+/// The addresses that listeners got, in the order of the [`ListenSpec`], with real ports.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LocalAddrs {
+    /// UDP and TCP.
+    pub dns: Vec<SocketAddr>,
+    /// DNS over TLS.
+    pub tls: Vec<SocketAddr>,
+}
+
+/// Bound sockets and idle threads: all that serving needs. Dropping them closes everything.
+pub struct Listeners {
+    addrs: LocalAddrs,
+    tcp: Vec<TcpListener>,
+    tls: Option<(Arc<ServerConfig>, Vec<TcpListener>)>,
+    workers: Workers,
+    tallies: Arc<Tallies>,
+    patience: Patience,
+}
+
+/// The UDP threads.
+struct Workers {
+    /// Where each waits for what it is to serve.
+    starts: Vec<SyncSender<Snapshots>>,
+    threads: Vec<JoinHandle<()>>,
+    /// Dropped to stop them.
+    stop: PipeWriter,
+}
+
+/// Listeners at work. Dropping it stops them at once, without grace.
+pub struct Serving {
+    addrs: LocalAddrs,
+    tcp: JoinSet<()>,
+    tls: Option<Server<Handler>>,
+    stop: watch::Sender<bool>,
+    workers: Workers,
+    shared: Arc<Shared>,
+}
+
+impl Listeners {
+    /// Binds every address of `spec`, reads the certificate, and starts the UDP threads, which
+    /// wait for [`Listeners::serve`]. Call it within a tokio runtime.
+    ///
+    /// # Errors
+    /// All problems at once, each with its address or file and a remedy.
+    pub fn bind(spec: &ListenSpec) -> Result<Listeners, BindError> {
+        let mut problems = Vec::new();
+        let mut addrs = LocalAddrs::default();
+        let (mut tcp, mut udp) = (Vec::new(), Vec::new());
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        for &address in &spec.dns {
+            match bind::pair(address, cores.min(MOST_WORKERS)) {
+                Ok(pair) => {
+                    addrs.dns.push(pair.local);
+                    tcp.push(pair.tcp);
+                    udp.extend(pair.udp);
+                }
+                Err(found) => problems.extend(found),
+            }
+        }
+        if spec.dns.is_empty() && spec.tls.is_none() {
+            problems.push(BindProblem::NoAddress);
+        }
+        let tls = spec
+            .tls
+            .as_ref()
+            .and_then(|spec| bind_tls(spec, &mut addrs, &mut problems));
+        let tallies = Arc::new(Tallies::default());
+        let workers = start_workers(udp, &tallies).map_err(BindProblem::Resources);
+        match workers {
+            Ok(workers) if problems.is_empty() => Ok(Listeners {
+                addrs,
+                tcp,
+                tls,
+                workers,
+                tallies,
+                patience: Patience::default(),
+            }),
+            workers => {
+                problems.extend(workers.err());
+                Err(BindError { problems })
+            }
+        }
+    }
+
+    /// The addresses bound.
+    #[must_use]
+    pub fn local_addrs(&self) -> &LocalAddrs {
+        &self.addrs
+    }
+
+    /// Waits for TCP clients as long as `patience` says.
+    #[must_use]
+    pub fn with_patience(mut self, patience: Patience) -> Listeners {
+        self.patience = patience;
+        self
+    }
+
+    /// Starts to answer from whatever `snapshots` holds at the time. Call it within a tokio
+    /// runtime.
+    #[must_use]
+    pub fn serve(self, snapshots: Arc<ArcSwap<Snapshot>>) -> Serving {
+        let Listeners {
+            addrs,
+            tcp: listeners,
+            tls,
+            workers,
+            tallies,
+            patience,
+        } = self;
+        let (stop, stopped) = watch::channel(false);
+        let shared = Arc::new(Shared {
+            snapshots: Arc::clone(&snapshots),
+            connections: Arc::default(),
+            tallies: Arc::clone(&tallies),
+            patience,
+        });
+        let mut tcp = JoinSet::new();
+        for listener in listeners {
+            let stopped = Stop(stopped.clone());
+            tcp.spawn(tcp::listen(listener, Arc::clone(&shared), stopped));
+        }
+        let tls = tls.map(|(config, listeners)| {
+            let mut server = Server::new(Handler {
+                snapshots: Arc::clone(&snapshots),
+                tallies: Arc::clone(&tallies),
+            });
+            for listener in listeners {
+                let config = Arc::clone(&config);
+                // It has no way to fail in this version; if it gets one, the listener is closed.
+                let _ =
+                    server.register_tls_listener_with_tls_config(listener, tls::PATIENCE, config);
+            }
+            server
+        });
+        for start in &workers.starts {
+            // The channel has room for this one, and its thread waits for it.
+            let _ = start.send(Arc::clone(&snapshots));
+        }
+        Serving {
+            addrs,
+            tcp,
+            tls,
+            stop,
+            workers,
+            shared,
+        }
+    }
+}
+
+impl Serving {
+    /// The addresses served.
+    #[must_use]
+    pub fn local_addrs(&self) -> &LocalAddrs {
+        &self.addrs
+    }
+
+    /// What was received and sent since the bind.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.shared.counters()
+    }
+
+    /// Stops: no new connection, then answers to all that was accepted over UDP and TCP, for
+    /// three seconds at most. A TLS connection is closed between two of its answers. Returns the
+    /// last counts.
+    pub async fn shut_down(mut self) -> Counters {
+        self.stop.send_replace(true);
+        let Workers {
+            starts,
+            threads,
+            stop,
+        } = self.workers;
+        drop((starts, stop));
+        let udp = tokio::task::spawn_blocking(move || {
+            for thread in threads {
+                // A thread's panic has been reported by the panic hook.
+                let _ = thread.join();
+            }
+        });
+        let all = async {
+            while self.tcp.join_next().await.is_some() {}
+            if let Some(tls) = &mut self.tls {
+                // An error here is one of a listener that ended before; it is closed anyway.
+                let _ = tls.shutdown_gracefully().await;
+            }
+            let _ = udp.await;
+        };
+        // Whoever is not done by then is dropped with `self`.
+        let _ = timeout(GRACE, all).await;
+        self.shared.counters()
+    }
+}
+
+fn bind_tls(
+    spec: &TlsSpec,
+    addrs: &mut LocalAddrs,
+    problems: &mut Vec<BindProblem>,
+) -> Option<(Arc<ServerConfig>, Vec<TcpListener>)> {
+    let mut listeners = Vec::new();
+    for &address in &spec.addresses {
+        match bind::stream(address) {
+            Ok((listener, local)) => {
+                addrs.tls.push(local);
+                listeners.push(listener);
+            }
+            Err(source) => problems.push(BindProblem::Socket {
+                address,
+                protocol: "tls",
+                source,
+            }),
+        }
+    }
+    match tls::server_config(spec) {
+        Ok(config) => Some((Arc::new(config), listeners)),
+        Err(found) => {
+            problems.extend(found);
+            None
+        }
+    }
+}
+
+fn start_workers(sockets: Vec<UdpSocket>, tallies: &Tallies) -> io::Result<Workers> {
+    let (stopped, stop) = pipe()?;
+    let stopped = Arc::new(stopped);
+    let (mut starts, mut threads) = (Vec::new(), Vec::new());
+    for socket in sockets {
+        let worker = Worker {
+            wildcard: socket.local_addr()?.ip().is_unspecified(),
+            socket,
+            tally: tallies.for_udp_thread(),
+            stop: Arc::clone(&stopped),
+        };
+        let (start, started) = sync_channel::<Snapshots>(1);
+        let thread = std::thread::Builder::new().name("udp".to_owned());
+        threads.push(thread.spawn(move || {
+            // An error means that the listeners were dropped before they served.
+            if let Ok(snapshots) = started.recv() {
+                worker.run(&snapshots);
+            }
+        })?);
+        starts.push(start);
+    }
+    Ok(Workers {
+        starts,
+        threads,
+        stop,
+    })
+}
+
+/// Asks the engine for the answer to one message, and counts what is particular about it.
+/// `false` if nothing is to be sent.
+fn answer(
+    snapshot: &Snapshot,
+    query: &[u8],
+    transport: Transport,
+    out: &mut Vec<u8>,
+    tally: &Tally,
+) -> bool {
+    out.clear();
+    // A defect in the engine costs the one query that meets it, never the thread.
+    let answered = catch_unwind(AssertUnwindSafe(|| {
+        respond(snapshot, query, transport, out)
+    }));
+    if answered.is_err() {
+        bump(&tally.panics, 1);
+    }
+    let answered = answered.unwrap_or(false);
+    // The TC bit (RFC 1035 section 4.1.1).
+    if answered && out.get(2).is_some_and(|flags| flags & 0x02 != 0) {
+        bump(&tally.truncated, 1);
+    }
+    answered
+}

@@ -1,1 +1,86 @@
-//! **Pure.**
+//! **Pure.** All that is needed to answer any query, immutable and numbered.
+//!
+//! A [`Snapshot`] lays the records of the services over the static zones. The zones are shared
+//! between snapshots; only the overlays are new: each holds the zone's SOA with its serial, the
+//! SRV and address records of the services, and the addresses of the servers whose names lie in
+//! the zone. A lookup asks both trees and takes the deeper answer, so that names of the overlay
+//! exist, have empty non-terminals above them and stop wildcards like any other name.
+//!
+//! Invariant: nothing static stands at a name and type that a service or a server owns, nor a
+//! CNAME beside it, nor a cut or DNAME at or above it. [`Snapshot::build`] refuses it, and every
+//! published set that would send partners nowhere.
+
+mod build;
+mod guard;
+mod served;
+
+pub use build::{ServiceRecord, ServiceSpec, SnapshotSpec};
+pub use guard::GuardViolation;
+pub use served::{Place, ServedZone};
+
+use crate::ids::{Generation, Serial};
+use crate::zone::{Key, Name};
+
+/// Everything that answers need, of one generation.
+#[derive(Debug)]
+pub struct Snapshot {
+    generation: Generation,
+    /// In canonical order of their origins.
+    zones: Vec<ServedZone>,
+}
+
+impl Snapshot {
+    /// The snapshot of `spec`.
+    ///
+    /// # Errors
+    /// All reasons why it must not be published.
+    pub fn build(spec: &SnapshotSpec) -> Result<Snapshot, Vec<GuardViolation>> {
+        build::build(spec)
+    }
+
+    /// The number of this snapshot.
+    #[must_use]
+    pub fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    /// All zones, in canonical order.
+    pub fn zones(&self) -> impl ExactSizeIterator<Item = &ServedZone> {
+        self.zones.iter()
+    }
+
+    /// The serial that the zone `origin` has in this snapshot.
+    #[must_use]
+    pub fn serial(&self, origin: &Name) -> Option<Serial> {
+        let at = self.search(origin.key().as_slice()).ok()?;
+        self.zones.get(at).map(ServedZone::serial)
+    }
+
+    /// The zone that a name lies in: the deepest of those whose apex is at or above it.
+    #[must_use]
+    pub fn zone_of(&self, key: &Key) -> Option<&ServedZone> {
+        let key = key.as_slice();
+        let mut zone = match self.search(key) {
+            Ok(at) => return self.zones.get(at),
+            Err(at) => self.zones.get(at.checked_sub(1)?)?,
+        };
+        // All zones between the enclosing one and the name are below the enclosing one.
+        while !key.starts_with(zone.key()) {
+            zone = self.zone_above(zone)?;
+        }
+        Some(zone)
+    }
+
+    /// The deepest zone that the apex of `zone` lies in, other than itself.
+    #[must_use]
+    pub fn zone_above(&self, zone: &ServedZone) -> Option<&ServedZone> {
+        self.zones.get(zone.above()?)
+    }
+
+    fn search(&self, key: &[u8]) -> Result<usize, usize> {
+        self.zones.binary_search_by(|zone| zone.key().cmp(key))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,263 @@
-//! **IO.**
+//! **IO.** The durable state: one file, one writer, every commit on the disk before it returns.
+//!
+//! # What is in it
+//!
+//! `state.redb` in the state directory: a table per [`Table`], key → JSON text, and the history
+//! of events, of which the newest [`HISTORY`] are kept. What the JSON says is the business of
+//! whoever writes it. Beside it lies `state.lock`, which names the process that holds the
+//! directory, and, if there was damage, `state.redb.damaged-<time>`.
+//!
+//! # What holds
+//!
+//! - A commit is all or nothing, and on the disk when [`Store::commit`] returns `Ok`. After an
+//!   `Err` nobody knows whether it is there; nothing of it is there in part.
+//! - A file that is damaged is never written to: it is set aside, and a fresh one begun.
+//! - A file of a later format is refused, and stays as it is.
+//! - After an error of the disk, the next call opens the file again: once there is room, the
+//!   store works, without a restart.
+//! - A fresh file appears under its name only when it is complete.
+
+mod counters;
+mod error;
+mod file;
+mod reserve;
+
+pub use counters::{Counters, Exhausted, Reservation};
+pub use error::StoreError;
+pub use reserve::{BLOCK, LOW};
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use redb::{
+    Database, Durability, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition,
+    WriteTransaction,
+};
+
+use crate::time::Wall;
+
+/// The events kept: the newest so many.
+pub const HISTORY: u64 = 10_000;
+
+/// Sequence number → (milliseconds since 1970, JSON text).
+const EVENTS: TableDefinition<'static, u64, (u64, &'static str)> = TableDefinition::new("events");
+
+/// What a key belongs to. All tables map a key to JSON text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Table {
+    /// Published rankings and what stands about each service.
+    Services,
+    /// Operations and their journals.
+    Operations,
+    /// What operators have ordered.
+    Overrides,
+    /// What is remembered of health.
+    Health,
+    /// About the file itself and the daemon; the key `format` is the store's own.
+    Meta,
+    /// Serials and generations reserved: [`Counters`] writes it.
+    Counters,
+}
+
+impl Table {
+    const ALL: [Table; 6] = [
+        Table::Services,
+        Table::Operations,
+        Table::Overrides,
+        Table::Health,
+        Table::Meta,
+        Table::Counters,
+    ];
+
+    fn definition(self) -> TableDefinition<'static, &'static str, &'static str> {
+        TableDefinition::new(match self {
+            Table::Services => "services",
+            Table::Operations => "operations",
+            Table::Overrides => "overrides",
+            Table::Health => "health",
+            Table::Meta => "meta",
+            Table::Counters => "counters",
+        })
+    }
+}
+
+/// One change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Write {
+    /// Sets a key, new or not.
+    Put {
+        /// Where.
+        table: Table,
+        /// The key.
+        key: String,
+        /// Its value, JSON text.
+        json: String,
+    },
+    /// Removes a key; it need not be there.
+    Delete {
+        /// Where.
+        table: Table,
+        /// The key.
+        key: String,
+    },
+    /// Appends to the history; the oldest event beyond [`HISTORY`] goes.
+    Event {
+        /// When it happened.
+        wall: Wall,
+        /// What, JSON text.
+        json: String,
+    },
+}
+
+/// What [`Store::open`] found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Opened {
+    /// Nothing: the first start ever, or the disk was lost.
+    Fresh,
+    /// The state of before.
+    Existing,
+    /// A damaged file, which now lies here; a fresh one is begun. The caller raises an alarm.
+    SetAside(PathBuf),
+}
+
+/// The durable state, open. It is `Send`; the daemon keeps it on a thread that may block.
+#[derive(Debug)]
+pub struct Store {
+    path: PathBuf,
+    /// `None` after an error of the disk: the database wants to be opened again.
+    database: Mutex<Option<Database>>,
+    /// Held for as long as the store lives, also while the database is closed.
+    _lock: file::Lock,
+}
+
+impl Store {
+    /// Opens the state in `state_dir`, which is created (mode 0700) if it is missing. `now`
+    /// names a damaged file that has to be set aside.
+    ///
+    /// # Errors
+    /// [`StoreError::InUse`], [`StoreError::Newer`], or what the system said.
+    pub fn open(state_dir: &Path, now: Wall) -> Result<(Store, Opened), StoreError> {
+        file::create_directory(state_dir)?;
+        let lock = file::lock(state_dir)?;
+        let path = state_dir.join("state.redb");
+        let (database, opened) = file::open_or_begin(&path, now)?;
+        let store = Store {
+            path,
+            database: Mutex::new(Some(database)),
+            _lock: lock,
+        };
+        Ok((store, opened))
+    }
+
+    /// Makes all of `writes` durable, or none, in their order. It returns after the fsync.
+    ///
+    /// # Errors
+    /// What the disk said. Whether the writes are there is then unknown, until a read says so.
+    pub fn commit(&self, writes: &[Write]) -> Result<(), StoreError> {
+        if writes.is_empty() {
+            return Ok(());
+        }
+        self.with(|path, database| {
+            let what = "write the state";
+            let fault = |error: redb::Error| StoreError::engine(path, what, error);
+            let mut transaction = database
+                .begin_write()
+                .map_err(|error| fault(error.into()))?;
+            transaction
+                .set_durability(Durability::Immediate)
+                .map_err(|error| fault(error.into()))?;
+            apply(&transaction, writes).map_err(fault)?;
+            transaction.commit().map_err(|error| fault(error.into()))
+        })
+    }
+
+    /// All of `table`, in the order of its keys.
+    ///
+    /// # Errors
+    /// What the disk said.
+    pub fn scan(&self, table: Table) -> Result<Vec<(String, String)>, StoreError> {
+        self.with(|path, database| {
+            let rows = || -> Result<_, redb::Error> {
+                let rows = database.begin_read()?.open_table(table.definition())?;
+                rows.iter()?
+                    .map(|row| {
+                        let (key, json) = row?;
+                        Ok((key.value().to_owned(), json.value().to_owned()))
+                    })
+                    .collect()
+            };
+            let mut rows: Vec<(String, String)> =
+                rows().map_err(|error| StoreError::engine(path, "read the state", error))?;
+            if table == Table::Meta {
+                rows.retain(|(key, _)| key != file::FORMAT_KEY);
+            }
+            Ok(rows)
+        })
+    }
+
+    /// The `newest` events, the newest first.
+    ///
+    /// # Errors
+    /// What the disk said.
+    pub fn events(&self, newest: usize) -> Result<Vec<(Wall, String)>, StoreError> {
+        self.with(|path, database| {
+            let rows = || -> Result<_, redb::Error> {
+                let rows = database.begin_read()?.open_table(EVENTS)?;
+                rows.iter()?
+                    .rev()
+                    .take(newest)
+                    .map(|row| {
+                        let (_, event) = row?;
+                        let (wall, json) = event.value();
+                        Ok((Wall(wall), json.to_owned()))
+                    })
+                    .collect()
+            };
+            rows().map_err(|error| StoreError::engine(path, "read the history", error))
+        })
+    }
+
+    /// Runs `work` on the open database, opening it again first if an error had closed it.
+    fn with<T>(
+        &self,
+        work: impl FnOnce(&Path, &Database) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut slot: MutexGuard<'_, Option<Database>> =
+            self.database.lock().unwrap_or_else(PoisonError::into_inner);
+        let database = match slot.take() {
+            Some(database) => database,
+            None => file::open_existing(&self.path)?,
+        };
+        // The slot stays empty while the work is done: after an error, or a panic, the
+        // database is dropped, and opened again by the next call.
+        let done = work(&self.path, &database)?;
+        *slot = Some(database);
+        Ok(done)
+    }
+}
+
+fn apply(transaction: &WriteTransaction, writes: &[Write]) -> Result<(), redb::Error> {
+    for write in writes {
+        match write {
+            Write::Put { table, key, json } => {
+                transaction
+                    .open_table(table.definition())?
+                    .insert(key.as_str(), json.as_str())?;
+            }
+            Write::Delete { table, key } => {
+                transaction
+                    .open_table(table.definition())?
+                    .remove(key.as_str())?;
+            }
+            Write::Event { wall, json } => {
+                let mut events = transaction.open_table(EVENTS)?;
+                let next = events.last()?.map_or(0, |(at, _)| at.value() + 1);
+                events.insert(next, (wall.0, json.as_str()))?;
+                while events.len()? > HISTORY {
+                    events.pop_first()?;
+                }
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,326 @@
+//! What the daemon knows, at one moment, as it leaves the process.
+//!
+//! These types are the contract with programs that read `switchback status --json`: fields are
+//! added, never renamed. Times are milliseconds since 1970 in UTC ([`Wall`]); durations carry
+//! their unit in the name.
+
+use std::net::{IpAddr, SocketAddr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::failover::Standby;
+use crate::health::{Health, PoolHealth};
+use crate::ids::{Generation, OperationId, PoolName, Serial, ServerName, ServiceName};
+use crate::time::Wall;
+
+/// Everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The release of the daemon.
+    pub version: String,
+    /// Its process.
+    pub pid: u32,
+    /// When it started.
+    pub started: Wall,
+    /// When this was written.
+    pub now: Wall,
+    /// The number of the snapshot that answers.
+    pub generation: Generation,
+    /// Where it answers.
+    pub listening: Vec<Listening>,
+    /// What it is authoritative for, by origin.
+    pub zones: Vec<ZoneStatus>,
+    /// Set while it is our own uplink that is down.
+    pub isolated: Option<Isolation>,
+    /// What somebody should look at, one sentence each, the worst first.
+    pub alarms: Vec<String>,
+    /// The durable state.
+    pub store: StoreStatus,
+    /// The edge pools, by name.
+    pub pools: Vec<PoolStatus>,
+    /// The services, by name.
+    pub services: Vec<ServiceStatus>,
+    /// What was asked and answered since the start.
+    pub counters: Counters,
+}
+
+/// One listening socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listening {
+    /// What it speaks.
+    pub transport: Transport,
+    /// Its address, with the port that it really has.
+    pub address: SocketAddr,
+}
+
+/// What a socket speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Transport {
+    /// DNS over UDP and TCP (RFC 1035).
+    Dns,
+    /// DNS over TLS (RFC 7858).
+    Tls,
+}
+
+/// One zone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ZoneStatus {
+    /// Its origin, absolute.
+    pub origin: String,
+    /// Its serial now.
+    pub serial: Serial,
+}
+
+/// Our own uplink is down: every reference target of these families failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Isolation {
+    /// Since when.
+    pub since: Wall,
+    /// Which families.
+    pub families: Vec<Family>,
+}
+
+/// An address family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Family {
+    /// IPv4.
+    #[serde(rename = "ipv4")]
+    V4,
+    /// IPv6.
+    #[serde(rename = "ipv6")]
+    V6,
+}
+
+/// The durable state.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreStatus {
+    /// Where it lies; empty for a server without one.
+    pub path: String,
+    /// Why it cannot be written, if it cannot.
+    pub failed: Option<String>,
+}
+
+/// One edge pool.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PoolStatus {
+    /// Its name.
+    pub name: PoolName,
+    /// What is believed of it.
+    pub health: PoolHealth,
+    /// Whether its port is open while it stands by.
+    pub standby: Standby,
+    /// Set while it is the target of an operation: its verdicts wait.
+    pub masked: Option<Mask>,
+    /// Its servers, in the order of the configuration.
+    pub servers: Vec<ServerStatus>,
+}
+
+/// A pool's verdicts wait, because an operation is at work on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mask {
+    /// The operation.
+    pub operation: OperationId,
+    /// When the mask ends at the latest.
+    pub until: Wall,
+}
+
+/// One edge server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerStatus {
+    /// Its name, the SRV target.
+    pub name: ServerName,
+    /// What is believed of it.
+    pub health: Health,
+    /// Its addresses.
+    pub endpoints: Vec<EndpointStatus>,
+}
+
+/// One address of one server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndpointStatus {
+    /// The address.
+    pub address: IpAddr,
+    /// What is believed of it.
+    pub health: Health,
+    /// Its probes, in the order of the configuration.
+    pub probes: Vec<ProbeStatus>,
+}
+
+/// One probe of one address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProbeStatus {
+    /// Its kind, as in the configuration: `xmpp-tls`.
+    pub kind: String,
+    /// The last look, if there was one.
+    pub last: Option<Look>,
+    /// Good looks in a row, up to the last.
+    pub good_in_a_row: u32,
+    /// Bad looks in a row, up to the last.
+    pub bad_in_a_row: u32,
+}
+
+/// One finished look.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Look {
+    /// What it saw, in one word ([`crate::health::Verdict::word`]).
+    pub verdict: String,
+    /// What the far end or the system said about it.
+    pub detail: Option<String>,
+    /// When it ended.
+    pub at: Wall,
+    /// How long it took.
+    pub took_ms: u64,
+}
+
+/// One service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceStatus {
+    /// Its name.
+    pub name: ServiceName,
+    /// What it is about, in a word or two: `settled`, `suspicious`, `moving`, `all down`,
+    /// `halted`, `frozen` …
+    pub mode: String,
+    /// The pool that is published first.
+    pub active: PoolName,
+    /// The pool that the configuration prefers.
+    pub preferred: PoolName,
+    /// The pools as published.
+    pub ranking: Vec<Ranked>,
+    /// The TTL of its records.
+    pub ttl_s: u64,
+    /// Since when this pool has been the active one.
+    pub since: Wall,
+    /// Why the order is this, in a sentence.
+    pub because: String,
+    /// The operation under way, else the last one since the start, with `ended` set.
+    pub operation: Option<OperationStatus>,
+    /// Set when a runbook halted and nobody has dealt with it.
+    pub halted: Option<Halt>,
+    /// Pools that are no target until somebody says otherwise.
+    pub ineligible: Vec<Ineligible>,
+    /// The operator's words in force, a sentence each: who, what, why, until when.
+    pub overrides: Vec<String>,
+    /// Moves of the active pool within the last hour.
+    pub moves_in_the_last_hour: u32,
+}
+
+/// One pool as published.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ranked {
+    /// The pool.
+    pub pool: PoolName,
+    /// The priority of its SRV records.
+    pub priority: u16,
+    /// What is believed of it.
+    pub health: PoolHealth,
+    /// Those of its servers that are listed.
+    pub servers: Vec<ServerName>,
+}
+
+/// A pool that is no target, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ineligible {
+    /// The pool.
+    pub pool: PoolName,
+    /// Why, in a sentence.
+    pub because: String,
+}
+
+/// A runbook that halted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Halt {
+    /// The operation.
+    pub operation: OperationId,
+    /// When it halted.
+    pub at: Wall,
+    /// At which step, why, and what was undone, in a sentence.
+    pub because: String,
+}
+
+/// One failover or failback.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OperationStatus {
+    /// Its id.
+    pub id: OperationId,
+    /// The pool that federation leaves.
+    pub from: PoolName,
+    /// The pool that it moves to.
+    pub to: PoolName,
+    /// How far it is, in a word: `running`, `paused`, `undoing`, `done`, `halted`,
+    /// `needs a human` …
+    pub state: String,
+    /// When it ended; `None` while it is under way.
+    pub ended: Option<Wall>,
+    /// Its tasks, in order.
+    pub steps: Vec<TaskStatus>,
+}
+
+/// One task: a step, or a step for one server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskStatus {
+    /// The step's name.
+    pub name: String,
+    /// How far it is.
+    pub state: TaskState,
+    /// The server it is for, if the step runs once per server.
+    pub server: Option<ServerName>,
+    /// Which attempt, from 1; 0 before the first.
+    pub attempt: u32,
+    /// How long it took.
+    pub took_ms: Option<u64>,
+    /// The end of what it printed, or why it failed.
+    pub output_tail: String,
+}
+
+/// How far a task is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TaskState {
+    /// Not begun.
+    Waiting,
+    /// At work.
+    Running,
+    /// Done, and recorded as done.
+    Done,
+    /// It failed.
+    Failed,
+    /// It had started when the daemon ended; nobody knows what came of it.
+    Unknown,
+    /// Its undo is at work.
+    Undoing,
+    /// Taken back.
+    Undone,
+}
+
+/// What was asked and answered since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counters {
+    /// Queries read.
+    pub queries: u64,
+    /// Responses written.
+    pub responses: u64,
+    /// Responses with TC set.
+    pub truncated: u64,
+    /// Packets that got no response: not DNS, or responses themselves.
+    pub dropped: u64,
+}
+
+impl Status {
+    /// Whether somebody should look at it now.
+    #[must_use]
+    pub fn needs_a_human(&self) -> bool {
+        !self.alarms.is_empty()
+            || self.isolated.is_some()
+            || self.store.failed.is_some()
+            || self.services.iter().any(ServiceStatus::needs_a_human)
+    }
+}
+
+impl ServiceStatus {
+    /// Whether somebody should look at it now.
+    #[must_use]
+    pub fn needs_a_human(&self) -> bool {
+        self.halted.is_some() || !self.ineligible.is_empty()
+    }
+}

@@ -1,0 +1,9 @@
+//! Answers as people read them: what is wrong first, then what is served, then what was seen.
+
+mod explain;
+mod status;
+mod style;
+
+pub use explain::explain;
+pub use status::status;
+pub use style::{Paint, duration, tame};

@@ -1,0 +1,228 @@
+//! Writing an answer: RRsets whole or not at all, names compressed where that is allowed.
+
+use super::UDP_PAYLOAD;
+use super::query::{HEADER, QUESTION, Query};
+use super::resolve::{Answer, Entry, Owner, Rcode};
+use crate::zone::Rrset;
+use crate::zone::rdata::{layout, rtype};
+
+/// An OPT record without options.
+const OPT: usize = 11;
+/// A pointer reaches so far (RFC 1035 section 4.1.4).
+const MAX_POINTER: usize = 0x3fff;
+/// So many places that a pointer may point at are remembered.
+const MAX_TARGETS: usize = 64;
+
+/// Fills `out` with the response to `query`, of `limit` octets at most (512 at least). What
+/// does not fit is left out by whole RRsets (RFC 2181 section 9); if it was required, TC is set
+/// and nothing follows it. OPT always fits.
+pub fn encode(query: &Query<'_>, answer: &Answer<'_>, limit: usize, out: &mut Vec<u8>) {
+    out.clear();
+    out.extend_from_slice(&[0; HEADER]);
+    out.extend_from_slice(query.question);
+    let opt = if query.edns.is_some() { OPT } else { 0 };
+    let mut writer = Writer {
+        out,
+        limit: limit.saturating_sub(opt),
+        targets: Vec::with_capacity(MAX_TARGETS),
+    };
+    if !query.question.is_empty() {
+        writer.remember(query.qname, QUESTION);
+    }
+    let mut truncated = false;
+    let mut counts = [0u16; 3];
+    let sections = [&answer.answer, &answer.authority, &answer.additional];
+    'sections: for (section, count) in sections.into_iter().zip(&mut counts) {
+        for entry in section {
+            match writer.rrset(entry) {
+                Some(records) => *count += records,
+                None if entry.required => {
+                    truncated = true;
+                    break 'sections;
+                }
+                None => {}
+            }
+        }
+    }
+    if let Some(edns) = query.edns {
+        let high = upper(answer.rcode);
+        let flags = if edns.dnssec_ok { 0x80 } else { 0 };
+        let [p0, p1] = UDP_PAYLOAD.to_be_bytes();
+        let [_, kind] = rtype::OPT.to_be_bytes();
+        out.extend_from_slice(&[0, 0, kind, p0, p1, high, 0, flags, 0, 0, 0]);
+        counts[2] += 1;
+    }
+    header(query, answer, truncated, counts, out);
+}
+
+/// The upper eight bits of the RCODE, which travel in OPT.
+fn upper(rcode: Rcode) -> u8 {
+    u8::try_from(rcode.number() >> 4).unwrap_or(0)
+}
+
+fn header(
+    query: &Query<'_>,
+    answer: &Answer<'_>,
+    truncated: bool,
+    counts: [u16; 3],
+    out: &mut [u8],
+) {
+    let [id0, id1, asked, asked_more, ..] = query.header;
+    // QR, the opcode and RD as asked, AA and TC.
+    let mut flags = 0x80 | (asked & 0x79);
+    flags |= u8::from(answer.authoritative) << 2 | u8::from(truncated) << 1;
+    // RA, Z and AD clear, CD as asked (RFC 4035 section 3.1.6).
+    let rcode = u8::try_from(answer.rcode.number() & 0xf).unwrap_or(0);
+    let more = (asked_more & 0x10) | rcode;
+    let questions = u16::from(!query.question.is_empty());
+    let mut octets = [id0, id1, flags, more, 0, 0, 0, 0, 0, 0, 0, 0];
+    let all = [questions, counts[0], counts[1], counts[2]];
+    for (place, count) in octets[4..].chunks_exact_mut(2).zip(all) {
+        place.copy_from_slice(&count.to_be_bytes());
+    }
+    if let Some(place) = out.first_chunk_mut::<HEADER>() {
+        *place = octets;
+    }
+}
+
+struct Writer<'o> {
+    out: &'o mut Vec<u8>,
+    limit: usize,
+    /// Offsets at which a name, or the rest of one, is written out.
+    targets: Vec<u16>,
+}
+
+impl Writer<'_> {
+    /// Writes an RRset and says how many records it has, or leaves all as it was.
+    fn rrset(&mut self, entry: &Entry<'_>) -> Option<u16> {
+        let (start, targets) = (self.out.len(), self.targets.len());
+        let mut records = 0u16;
+        for rdata in Rrset::from_packed(entry.rtype, entry.ttl, &entry.packed).records() {
+            self.record(entry, rdata);
+            if self.out.len() > self.limit {
+                self.out.truncate(start);
+                self.targets.truncate(targets);
+                return None;
+            }
+            records = records.saturating_add(1);
+        }
+        Some(records)
+    }
+
+    fn record(&mut self, entry: &Entry<'_>, rdata: &[u8]) {
+        match &entry.owner {
+            Owner::Question => self.pointer(u16::try_from(QUESTION).unwrap_or(0)),
+            Owner::Stored(_) | Owner::Met(_) => self.name(entry.owner.wire(&[])),
+        }
+        self.out.extend_from_slice(&entry.rtype.to_be_bytes());
+        self.out.extend_from_slice(&[0, 1]);
+        self.out.extend_from_slice(&entry.ttl.to_be_bytes());
+        let length_at = self.out.len();
+        self.out.extend_from_slice(&[0, 0]);
+        self.rdata(entry.rtype, rdata);
+        let length = u16::try_from(self.out.len() - length_at - 2).unwrap_or(u16::MAX);
+        if let Some(place) = self.out.get_mut(length_at..length_at + 2) {
+            place.copy_from_slice(&length.to_be_bytes());
+        }
+    }
+
+    fn rdata(&mut self, rtype: u16, rdata: &[u8]) {
+        let Some(layout) = layout(rtype).filter(|layout| layout.compress) else {
+            self.out.extend_from_slice(rdata);
+            return;
+        };
+        let (before, mut rest) = rdata
+            .split_at_checked(layout.before)
+            .unwrap_or((rdata, &[]));
+        self.out.extend_from_slice(before);
+        for _ in 0..layout.names {
+            let length = crate::zone::wire_len(rest).unwrap_or(0);
+            let (name, after) = rest.split_at_checked(length).unwrap_or((&[], rest));
+            self.name(name);
+            rest = after;
+        }
+        self.out.extend_from_slice(rest);
+    }
+
+    /// Writes a name: labels up to a rest that is already there, then a pointer to that.
+    fn name(&mut self, wire: &[u8]) {
+        let mut rest = wire;
+        loop {
+            let Some(&length) = rest.first() else {
+                return;
+            };
+            if length == 0 {
+                self.out.push(0);
+                return;
+            }
+            if let Some(&at) = self.targets.iter().find(|at| self.stands_at(rest, **at)) {
+                self.pointer(at);
+                return;
+            }
+            self.target(self.out.len());
+            let (label, after) = rest
+                .split_at_checked(1 + usize::from(length))
+                .unwrap_or((rest, &[]));
+            self.out.extend_from_slice(label);
+            rest = after;
+        }
+    }
+
+    /// Remembers a name written at `at`, and each of its rests.
+    fn remember(&mut self, wire: &[u8], at: usize) {
+        let mut offset = 0;
+        while let Some(&length) = wire.get(offset)
+            && length > 0
+        {
+            self.target(at + offset);
+            offset += 1 + usize::from(length);
+        }
+    }
+
+    fn target(&mut self, at: usize) {
+        if self.targets.len() < MAX_TARGETS
+            && at <= MAX_POINTER
+            && let Ok(at) = u16::try_from(at)
+        {
+            self.targets.push(at);
+        }
+    }
+
+    fn pointer(&mut self, at: u16) {
+        self.out.extend_from_slice(&(0xc000 | at).to_be_bytes());
+    }
+
+    /// Whether the name `wire` stands at `at`, in any spelling.
+    fn stands_at(&self, wire: &[u8], at: u16) -> bool {
+        let (mut at, mut rest) = (usize::from(at), wire);
+        // Every turn takes a label off `rest` or goes backwards, so it ends.
+        loop {
+            match self.out.get(at) {
+                Some(&high @ 0xc0..) => {
+                    let low = self.out.get(at + 1).copied().unwrap_or(0);
+                    let to = usize::from(u16::from_be_bytes([high & 0x3f, low]));
+                    if to >= at {
+                        return false;
+                    }
+                    at = to;
+                }
+                Some(&length) => {
+                    let size = 1 + usize::from(length);
+                    let (Some(here), Some(ours)) = (self.out.get(at..at + size), rest.get(..size))
+                    else {
+                        return false;
+                    };
+                    if !here.eq_ignore_ascii_case(ours) {
+                        return false;
+                    }
+                    if length == 0 {
+                        return true;
+                    }
+                    at += size;
+                    rest = rest.get(size..).unwrap_or(&[]);
+                }
+                None => return false,
+            }
+        }
+    }
+}

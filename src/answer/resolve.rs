@@ -1,0 +1,342 @@
+//! The algorithm of RFC 1034 section 4.3.2, as states.
+//!
+//! | state | it means | what follows |
+//! | --- | --- | --- |
+//! | `Follow` | look for this name | any other |
+//! | `Hit` | the data is in the answer section | additional addresses |
+//! | `NoData` | the name exists, the type does not | SOA in authority |
+//! | `Miss` | the name does not exist | NXDOMAIN, SOA in authority |
+//! | `Delegation` | a zone cut stands at or above the name | NS in authority, glue |
+//! | `Outside` | an alias led out of our zones | what we have so far |
+//! | `Refused` | the query is not for us | REFUSED |
+//! | `Failed` | a synthesised name is too long | YXDOMAIN |
+
+use std::borrow::Cow;
+
+use super::additional;
+use super::query::Query;
+use crate::snapshot::{Place, ServedZone, Snapshot};
+use crate::zone::rdata::rtype;
+use crate::zone::{Key, Name, Node, Rrset};
+
+/// An alias chain has at most so many links; longer ones end where they are, as they do at
+/// resolvers.
+const MAX_LINKS: usize = 16;
+const CLASS_IN: u16 = 1;
+
+/// The RCODE of a response (IANA "DNS RCODEs").
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Rcode {
+    /// NOERROR.
+    NoError,
+    /// FORMERR.
+    FormatError,
+    /// NXDOMAIN.
+    NameError,
+    /// NOTIMP.
+    NotImplemented,
+    /// REFUSED.
+    Refused,
+    /// YXDOMAIN: a name that DNAME makes is too long (RFC 6672 section 2.2).
+    NameTooLong,
+    /// BADVERS (RFC 6891 section 6.1.3).
+    BadVersion,
+}
+
+impl Rcode {
+    /// The number; its upper eight bits travel in OPT.
+    #[must_use]
+    pub fn number(self) -> u16 {
+        match self {
+            Rcode::NoError => 0,
+            Rcode::FormatError => 1,
+            Rcode::NameError => 3,
+            Rcode::NotImplemented => 4,
+            Rcode::Refused => 5,
+            Rcode::NameTooLong => 6,
+            Rcode::BadVersion => 16,
+        }
+    }
+}
+
+/// What is to be said, before it is written.
+#[derive(Clone, Debug)]
+pub struct Answer<'s> {
+    /// The RCODE.
+    pub rcode: Rcode,
+    /// AA: the first owner of the answer section, or what is missing, is in our authority.
+    pub authoritative: bool,
+    /// The answer section.
+    pub answer: Vec<Entry<'s>>,
+    /// The authority section.
+    pub authority: Vec<Entry<'s>>,
+    /// The additional section without OPT.
+    pub additional: Vec<Entry<'s>>,
+}
+
+/// One RRset of a section.
+#[derive(Clone, Debug)]
+pub struct Entry<'s> {
+    /// The owner.
+    pub owner: Owner<'s>,
+    /// The type.
+    pub rtype: u16,
+    /// The TTL in seconds.
+    pub ttl: u32,
+    /// The RDATA of each record, as [`Rrset::from_packed`] takes it.
+    pub packed: Cow<'s, [u8]>,
+    /// Whether the response is cut short (TC) if this does not fit.
+    pub required: bool,
+}
+
+/// The owner of an RRset.
+#[derive(Clone, Debug)]
+pub enum Owner<'s> {
+    /// The name in the question.
+    Question,
+    /// A name of the snapshot, in wire format.
+    Stored(&'s [u8]),
+    /// A name that was met on the way: the target of an alias.
+    Met(Name),
+}
+
+impl<'s> Answer<'s> {
+    /// Nothing but an RCODE.
+    #[must_use]
+    pub fn empty(rcode: Rcode) -> Answer<'s> {
+        Answer {
+            rcode,
+            authoritative: false,
+            answer: Vec::new(),
+            authority: Vec::new(),
+            additional: Vec::new(),
+        }
+    }
+}
+
+impl Owner<'_> {
+    /// The name in wire format.
+    pub(super) fn wire<'a>(&'a self, qname: &'a [u8]) -> &'a [u8] {
+        match self {
+            Owner::Question => qname,
+            Owner::Stored(wire) => wire,
+            Owner::Met(name) => name.wire(),
+        }
+    }
+}
+
+impl<'s> Entry<'s> {
+    /// A stored RRset under some owner.
+    pub(super) fn new(owner: Owner<'s>, rrset: Rrset<'s>) -> Entry<'s> {
+        Entry {
+            owner,
+            rtype: rrset.rtype,
+            ttl: rrset.ttl,
+            packed: Cow::Borrowed(rrset.packed()),
+            required: true,
+        }
+    }
+}
+
+enum State<'s> {
+    Follow(Owner<'s>),
+    Hit,
+    NoData(&'s ServedZone, Place<'s>),
+    Miss(&'s ServedZone, Place<'s>),
+    Delegation(&'s ServedZone, Node<'s>),
+    Outside,
+    Refused,
+    Failed,
+}
+
+/// The answer to a query that reads well.
+#[must_use]
+pub fn answer<'s>(snapshot: &'s Snapshot, query: &Query<'_>) -> Answer<'s> {
+    match (query.qclass, query.qtype) {
+        (CLASS_IN, rtype::OPT) => return Answer::empty(Rcode::FormatError),
+        (CLASS_IN, rtype::TKEY | rtype::TSIG | rtype::MAILA | rtype::MAILB) => {
+            return Answer::empty(Rcode::NotImplemented);
+        }
+        (CLASS_IN, rtype::AXFR | rtype::IXFR) => return Answer::empty(Rcode::Refused),
+        (CLASS_IN, _) => {}
+        _ => return Answer::empty(Rcode::Refused),
+    }
+    let mut resolver = Resolver {
+        snapshot,
+        qname: query.qname,
+        qtype: query.qtype,
+        links: Vec::new(),
+        answer: Answer::empty(Rcode::NoError),
+    };
+    let mut state = State::Follow(Owner::Question);
+    while let State::Follow(owner) = state {
+        state = resolver.step(owner);
+    }
+    resolver.conclude(&state);
+    additional::add_addresses(snapshot, &mut resolver.answer);
+    resolver.answer
+}
+
+struct Resolver<'s, 'q> {
+    snapshot: &'s Snapshot,
+    qname: &'q [u8],
+    qtype: u16,
+    /// The keys of the names that aliases led through.
+    links: Vec<Box<[u8]>>,
+    answer: Answer<'s>,
+}
+
+impl<'s> Resolver<'s, '_> {
+    /// RFC 1034 section 4.3.2 steps 2 and 3 for one name of the chain.
+    fn step(&mut self, owner: Owner<'s>) -> State<'s> {
+        let key = Key::of_wire(owner.wire(self.qname));
+        let Some(zone) = self.zone_for(&key) else {
+            return if self.answer.answer.is_empty() {
+                State::Refused
+            } else {
+                State::Outside
+            };
+        };
+        if self.answer.answer.is_empty() {
+            self.answer.authoritative = true;
+        }
+        let place = zone.find(&key);
+        if let Some(boundary) = place.boundary {
+            let is_here = place.exact && boundary.key_len() == key.as_slice().len();
+            // A cut wins over a DNAME beside it: what stands there is the child's.
+            let is_cut = boundary.rrset(rtype::NS).is_some() && boundary.owner() != zone.apex();
+            if is_cut && !(is_here && self.qtype == rtype::DS) {
+                return State::Delegation(zone, boundary);
+            }
+            if !is_cut && !is_here {
+                return self.follow_dname(owner, boundary);
+            }
+        }
+        if place.exact {
+            return self.name_found(owner, zone, place);
+        }
+        // RFC 4592 section 3.3: the source of synthesis is `*` right below the encloser.
+        let source = zone.find(&key.child_of_prefix(place.encloser, b"*"));
+        if source.exact {
+            self.name_found(owner, zone, source)
+        } else {
+            State::Miss(zone, place)
+        }
+    }
+
+    /// The zone for a name. The DS of an apex lives on the parent's side of the cut (RFC 4035
+    /// section 3.1.4.1), so the parent answers if we have it.
+    fn zone_for(&self, key: &Key) -> Option<&'s ServedZone> {
+        let zone = self.snapshot.zone_of(key)?;
+        if self.qtype == rtype::DS && zone.origin().key().as_slice() == key.as_slice() {
+            return self.snapshot.zone_above(zone).or(Some(zone));
+        }
+        Some(zone)
+    }
+
+    /// Step 3a, and 3c for a wildcard: the name exists, what of it was asked?
+    fn name_found(
+        &mut self,
+        owner: Owner<'s>,
+        zone: &'s ServedZone,
+        place: Place<'s>,
+    ) -> State<'s> {
+        let rrset = match self.qtype {
+            rtype::ANY => place.any_rrset(),
+            asked => place.rrset(asked),
+        };
+        if let Some(rrset) = rrset {
+            self.answer.answer.push(Entry::new(owner, rrset));
+            return State::Hit;
+        }
+        match place.rrset(rtype::CNAME) {
+            Some(alias) => {
+                let target = alias.records().next().map(Name::from_wire);
+                self.answer.answer.push(Entry::new(owner, alias));
+                match target {
+                    Some(Ok(target)) => self.follow(target),
+                    _ => State::Outside,
+                }
+            }
+            None => State::NoData(zone, place),
+        }
+    }
+
+    /// Goes on with the target of an alias, unless the chain is long or closed.
+    fn follow(&mut self, target: Name) -> State<'s> {
+        let key = target.key();
+        let seen = key.as_slice() == Key::of_wire(self.qname).as_slice()
+            || self.links.iter().any(|link| **link == *key.as_slice());
+        if seen || self.links.len() >= MAX_LINKS {
+            return State::Outside;
+        }
+        self.links.push(key.as_slice().into());
+        State::Follow(Owner::Met(target))
+    }
+
+    /// RFC 6672 section 3.2: the DNAME, a CNAME made of it, and on with its target.
+    fn follow_dname(&mut self, owner: Owner<'s>, at: Node<'s>) -> State<'s> {
+        let Some(dname) = at.rrset(rtype::DNAME) else {
+            return State::Outside;
+        };
+        let name = owner.wire(self.qname);
+        let prefix = name.len().saturating_sub(at.owner().len());
+        let mut target = name.get(..prefix).unwrap_or(&[]).to_vec();
+        target.extend_from_slice(dname.records().next().unwrap_or(&[]));
+        self.answer
+            .answer
+            .push(Entry::new(Owner::Stored(at.owner()), dname));
+        let Ok(target) = Name::from_wire(&target) else {
+            return State::Failed;
+        };
+        let mut packed = Vec::new();
+        crate::zone::pack(target.wire(), &mut packed);
+        self.answer.answer.push(Entry {
+            owner,
+            rtype: rtype::CNAME,
+            ttl: dname.ttl,
+            packed: Cow::Owned(packed),
+            required: true,
+        });
+        // Asked for the CNAME itself, the one just made is the answer.
+        if self.qtype == rtype::CNAME || self.qtype == rtype::ANY {
+            State::Hit
+        } else {
+            self.follow(target)
+        }
+    }
+
+    /// Steps 4 to 6: what the last state means for the whole answer.
+    fn conclude(&mut self, state: &State<'s>) {
+        match state {
+            State::Follow(_) | State::Hit | State::Outside => {}
+            State::NoData(zone, place) => self.deny(zone, place),
+            State::Miss(zone, place) => {
+                // Also at the end of an alias chain (RFC 6604 section 3).
+                self.answer.rcode = Rcode::NameError;
+                self.deny(zone, place);
+            }
+            State::Delegation(zone, cut) => {
+                if self.answer.answer.is_empty() {
+                    self.answer.authoritative = false;
+                }
+                if let Some(servers) = cut.rrset(rtype::NS) {
+                    let owner = Owner::Stored(cut.owner());
+                    self.answer.authority.push(Entry::new(owner, servers));
+                    additional::add_glue(self.snapshot, zone, *cut, &mut self.answer);
+                }
+            }
+            State::Refused => self.answer.rcode = Rcode::Refused,
+            State::Failed => self.answer.rcode = Rcode::NameTooLong,
+        }
+    }
+
+    /// The SOA that says how long the absence may be kept (RFC 2308 section 3).
+    fn deny(&mut self, zone: &'s ServedZone, place: &Place<'s>) {
+        if let Some(soa) = zone.soa() {
+            let mut entry = Entry::new(Owner::Stored(zone.apex()), soa);
+            entry.ttl = zone.negative_ttl(place);
+            self.answer.authority.push(entry);
+        }
+    }
+}

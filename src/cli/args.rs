@@ -1,0 +1,381 @@
+//! What can be said on the command line. Help, completions and man pages come from here.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Where the configuration lies if nobody says otherwise.
+pub(super) const CONFIG: &str = "/etc/switchback/switchback.toml";
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done; what was asked about is well
+  1  it failed, or what was asked about is not well
+  2  the command line is wrong";
+
+/// An authoritative DNS server with built-in priority failover for XMPP federation.
+///
+/// It answers the SRV, A and AAAA queries of XMPP federation, watches the edge pools behind
+/// them on port 5269, orders the SRV priorities by what it sees, and takes the other steps of a
+/// failover through hooks, as one runbook.
+#[derive(Debug, Parser)]
+#[command(
+    name = "switchback",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true,
+    after_help = EXIT_CODES,
+    after_long_help = "\
+Examples:
+  switchback demo                                see it work: nothing to install or configure
+  switchback check --config switchback.toml      all that is wrong with a configuration, at once
+  switchback serve --config switchback.toml      run it
+  switchback status                              what the running daemon sees and serves
+  switchback explain xmpp-federation             why the pools stand in this order
+  switchback probe 192.0.2.11:5269 --kind xmpp-tls --domain contoso.com
+                                                 one look at one edge, step by step
+
+Exit codes:
+  0  done; what was asked about is well
+  1  it failed, or what was asked about is not well
+  2  the command line is wrong"
+)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the server, in the foreground
+    Serve(Serve),
+    /// Check a configuration, its zones and its hooks: everything wrong is reported at once
+    Check(Check),
+    /// Show what the running daemon sees and serves, what is wrong first
+    Status(Status),
+    /// Say why the pools of a service stand in this order, and what would change it
+    Explain(Explain),
+    /// Have the running daemon read its configuration and zones again, all or nothing
+    Reload(Reload),
+    /// Take one look at one server, step by step, with timings
+    Probe(Probe),
+    /// Show a failover and the way back, on this machine, with nothing else installed
+    Demo(Demo),
+    /// Print a completion script for a shell
+    Completions(Completions),
+    /// Write the man pages
+    Man(Man),
+    /// One of the XMPP edges of the demo
+    #[command(hide = true)]
+    DemoEdge(DemoEdge),
+    /// Runs the daemon's hooks, in a process of its own; started by the daemon
+    #[command(hide = true)]
+    HookRunner,
+}
+
+/// `switchback serve`.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES, after_long_help = "\
+With --config, the daemon watches pools, ranks them and runs hooks, as the file says. SIGHUP or
+`switchback reload` has it read the file again: all or nothing. SIGTERM and ctrl-C end it.
+
+With --listen and --zone it is a plain authoritative server.
+
+Examples:
+  switchback serve --config /etc/switchback/switchback.toml
+  switchback serve --listen 127.0.0.1:5300 --listen '[::1]:5300' \\
+                   --zone contoso.test.=contoso.test.zone
+
+Exit codes:
+  0  it was told to end, and ended
+  1  it could not start, or had to end
+  2  the command line is wrong")]
+pub struct Serve {
+    /// The configuration [default: /etc/switchback/switchback.toml]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["listen", "zone"])]
+    pub config: Option<PathBuf>,
+    /// Listen here, UDP and TCP; may be repeated
+    #[arg(long, value_name = "ADDR:PORT", requires = "zone")]
+    pub listen: Vec<SocketAddr>,
+    /// Serve this zone from this master file; may be repeated
+    #[arg(long, value_name = "ORIGIN=FILE", requires = "listen", value_parser = zone)]
+    pub zone: Vec<(String, PathBuf)>,
+}
+
+/// `switchback check`.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES, after_long_help = "\
+Every finding has its place (file:line:column), what is wrong, the rule, and the remedy.
+Warnings do not change the exit code.
+
+Example:
+  switchback check --config switchback.toml && systemctl reload switchback
+
+Exit codes:
+  0  the daemon would start with it
+  1  it would not: the errors say why
+  2  the command line is wrong")]
+pub struct Check {
+    /// The configuration
+    #[arg(long, value_name = "FILE", default_value = CONFIG)]
+    pub config: PathBuf,
+}
+
+/// Which daemon to ask.
+#[derive(Debug, Args)]
+pub struct Daemon {
+    /// The configuration that names the control socket
+    #[arg(long, value_name = "FILE", default_value = CONFIG, conflicts_with = "control")]
+    pub config: PathBuf,
+    /// The control socket itself
+    #[arg(long, value_name = "SOCKET")]
+    pub control: Option<PathBuf>,
+}
+
+/// `switchback status`.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES, after_long_help = "\
+Alarms, halted runbooks and excluded pools come first; then each service with its pools in the
+order published; then each server with the last look at it.
+
+Examples:
+  switchback status
+  switchback status --json | jq '.services[] | {name, active}'
+  switchback status --control /run/switchback/control.sock
+
+Exit codes:
+  0  the daemon answered, and nothing needs a human
+  1  no daemon answered, or something needs a human: an alarm, a halt, a lost uplink
+  2  the command line is wrong")]
+pub struct Status {
+    /// Which daemon.
+    #[command(flatten)]
+    pub daemon: Daemon,
+    /// As one JSON object, for programs
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `switchback explain`.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES, after_long_help = "\
+Example:
+  switchback explain xmpp-federation
+
+Exit codes:
+  0  the daemon answered
+  1  no daemon answered, or it knows no such service
+  2  the command line is wrong")]
+pub struct Explain {
+    /// The service, as the configuration names it
+    #[arg(value_name = "SERVICE")]
+    pub service: String,
+    /// Which daemon.
+    #[command(flatten)]
+    pub daemon: Daemon,
+    /// As one JSON object, for programs
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `switchback reload`.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES, after_long_help = "\
+A file with errors changes nothing: the daemon goes on as it was, and the errors are printed.
+
+Exit codes:
+  0  the new configuration serves
+  1  no daemon answered, or it refused the new configuration
+  2  the command line is wrong")]
+pub struct Reload {
+    /// Which daemon.
+    #[command(flatten)]
+    pub daemon: Daemon,
+}
+
+/// `switchback probe`.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES, after_long_help = "\
+What the verdicts mean:
+  good                   all that was asked for was there
+  refused                the path is open, and nothing listens
+  filtered               no answer: a firewall, or a dead host
+  unreachable            the network says there is no way
+  hung, closed           it accepts connections but does not speak
+  host-unknown           it speaks, but not for this domain
+  certificate-expired, certificate-name, certificate-untrusted
+                         it works, but partners will refuse it
+
+Examples:
+  switchback probe 192.0.2.11:5269 --kind tcp
+  switchback probe 192.0.2.11:5269 --kind xmpp --domain contoso.com
+  switchback probe '[2001:db8::11]:5269' --kind xmpp-tls --domain contoso.com --ca-file ca.pem
+
+Exit codes:
+  0  the verdict is good
+  1  it is another
+  2  the command line is wrong")]
+pub struct Probe {
+    /// The server's address and port
+    #[arg(value_name = "ADDR:PORT")]
+    pub server: SocketAddr,
+    /// How deep to look
+    #[arg(long, value_enum, default_value_t = Kind::XmppTls)]
+    pub kind: Kind,
+    /// The federated domain: the stream's 'to', and the name looked for in the certificate
+    #[arg(long, value_name = "DOMAIN", required_if_eq_any = [("kind", "xmpp"), ("kind", "xmpp-tls"), ("kind", "tls")])]
+    pub domain: Option<String>,
+    /// The domain to introduce ourselves as: the stream's 'from'
+    #[arg(long, value_name = "DOMAIN")]
+    pub from: Option<String>,
+    /// How long the whole look may take
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = time)]
+    pub timeout: Duration,
+    /// Trust the roots in this PEM file instead of the system's
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+}
+
+/// How deep a look goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    /// The port accepts a connection
+    Tcp,
+    /// And the server sends stream features
+    Xmpp,
+    /// And STARTTLS leads to a certificate that partners accept
+    XmppTls,
+    /// TLS from the first octet, without XMPP
+    Tls,
+}
+
+/// `switchback demo`.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES, after_long_help = "\
+The real daemon, with a configuration and a zone like yours, on loopback ports of this machine;
+only the three edges are small stand-ins. It kills the first edge, shows the hooks and the
+answer before and after, restores the edge, fails back, and goes on until ctrl-C.
+
+Exit codes:
+  0  everything happened
+  1  something did not, within its bound
+  2  the command line is wrong")]
+pub struct Demo {
+    /// End after one round
+    #[arg(long)]
+    pub exit: bool,
+}
+
+/// `switchback demo-edge`.
+#[derive(Debug, Args)]
+pub struct DemoEdge {
+    /// Where to listen
+    #[arg(value_name = "ADDR:PORT")]
+    pub listen: SocketAddr,
+    /// The domain that the edge serves
+    #[arg(long)]
+    pub domain: String,
+}
+
+/// `switchback completions`.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  switchback completions bash > /usr/share/bash-completion/completions/switchback
+  switchback completions zsh > /usr/share/zsh/site-functions/_switchback
+  switchback completions fish > /usr/share/fish/vendor_completions.d/switchback.fish")]
+pub struct Completions {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+/// `switchback man`.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  switchback man | man -l -                        read the main page now
+  switchback man /usr/local/share/man/man1         write a page for every command")]
+pub struct Man {
+    /// Write a page for every command into this directory; without it, print the main page
+    #[arg(value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+}
+
+/// `ORIGIN=FILE`.
+fn zone(text: &str) -> Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((origin, file)) if !origin.is_empty() && !file.is_empty() => {
+            Ok((origin.to_owned(), file.into()))
+        }
+        Some(_) | None => {
+            Err("a zone is ORIGIN=FILE, as in contoso.test.=contoso.test.zone".into())
+        }
+    }
+}
+
+/// A time as the configuration writes it, from 1 ms to an hour: `500ms`, `2s`, `1m`.
+fn time(text: &str) -> Result<Duration, String> {
+    let rule = || format!("{text:?} is no time from 1ms to 1h: write 500ms, 2s or 1m");
+    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit());
+    let number: u64 = text
+        .strip_suffix(unit)
+        .and_then(|digits| digits.parse().ok())
+        .ok_or_else(rule)?;
+    let unit_ms = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return Err(rule()),
+    };
+    match number.checked_mul(unit_ms) {
+        Some(ms @ 1..=3_600_000) => Ok(Duration::from_millis(ms)),
+        Some(_) | None => Err(rule()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_grammar_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn times_have_a_unit_and_a_bound() {
+        assert_eq!(time("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(time("2s"), Ok(Duration::from_secs(2)));
+        for wrong in [
+            "2",
+            "s",
+            "0s",
+            "2h",
+            "99999999999999999999s",
+            "-1s",
+            "2 s",
+            "",
+        ] {
+            assert!(time(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_plain_server_needs_both_an_address_and_a_zone() {
+        let parse = |line: &str| Arguments::try_parse_from(line.split(' '));
+        assert!(parse("switchback serve").is_ok());
+        assert!(parse("switchback serve --listen 127.0.0.1:5300").is_err());
+        assert!(parse("switchback serve --zone a.test.=a.zone").is_err());
+        assert!(parse("switchback serve --listen 127.0.0.1:5300 --zone a.test.=a.zone").is_ok());
+        assert!(parse("switchback serve --config f --listen [::1]:53 --zone a.=a").is_err());
+        assert!(parse("switchback serve --listen 127.0.0.1:53 --zone a.test.").is_err());
+    }
+}

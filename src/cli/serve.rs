@@ -1,0 +1,24 @@
+//! `switchback serve`.
+
+use super::Exit;
+use super::args::{CONFIG, Serve};
+use super::output::CommandError;
+use super::wiring::{self, Source};
+
+pub(super) fn run(arguments: Serve) -> Result<Exit, CommandError> {
+    let source = if arguments.listen.is_empty() {
+        Source::File(arguments.config.unwrap_or_else(|| CONFIG.into()))
+    } else {
+        Source::Plain {
+            listen: arguments.listen,
+            zones: arguments.zone,
+        }
+    };
+    crate::telemetry::init();
+    let runtime = wiring::runtime()?;
+    let served = runtime.block_on(async {
+        let shutdown = wiring::told_to_end()?;
+        wiring::serve(source, None, shutdown).await
+    });
+    served.map(|()| Exit::Well)
+}

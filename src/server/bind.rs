@@ -1,0 +1,102 @@
+//! Sockets: all that can fail when a server starts, done before anything is answered.
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+
+use nix::sys::socket::{setsockopt, sockopt};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::TcpListener;
+
+use super::error::BindProblem;
+
+/// Room for the bursts that arrive while a worker answers a batch. The system caps it
+/// (`net.core.rmem_max`).
+const UDP_BUFFER: usize = 4 << 20;
+/// Connections that wait to be accepted. The system caps it (`net.core.somaxconn`).
+const BACKLOG: i32 = 1024;
+/// With port 0 the system picks the TCP port, and another program may hold the same UDP port.
+const PORT_TRIES: usize = 32;
+
+/// The sockets of one configured address.
+pub(super) struct Pair {
+    /// The address with its real port.
+    pub(super) local: SocketAddr,
+    pub(super) tcp: TcpListener,
+    /// One for each worker. None is without a datagram for long: the system spreads clients
+    /// over them by address and port (SO_REUSEPORT).
+    pub(super) udp: Vec<UdpSocket>,
+}
+
+/// Binds UDP and TCP to the same port of `address`.
+pub(super) fn pair(address: SocketAddr, workers: usize) -> Result<Pair, Vec<BindProblem>> {
+    let tries = if address.port() == 0 { PORT_TRIES } else { 1 };
+    let mut outcome = pair_once(address, workers);
+    for _ in 1..tries {
+        if outcome.is_ok() {
+            break;
+        }
+        outcome = pair_once(address, workers);
+    }
+    outcome
+}
+
+fn pair_once(address: SocketAddr, workers: usize) -> Result<Pair, Vec<BindProblem>> {
+    let problem = |protocol, source| BindProblem::Socket {
+        address,
+        protocol,
+        source,
+    };
+    // TCP comes first: its socket is bound alone, so that a second server on the same address
+    // fails here, although the UDP sockets could share the port with it unnoticed.
+    let tcp = stream(address);
+    let wanted = match &tcp {
+        Ok((_, local)) => *local,
+        Err(_) => address,
+    };
+    let udp: io::Result<Vec<UdpSocket>> = (0..workers).map(|_| datagram(wanted)).collect();
+    match (tcp, udp) {
+        (Ok((tcp, local)), Ok(udp)) => Ok(Pair { local, tcp, udp }),
+        (Err(tcp), Ok(_)) => Err(vec![problem("tcp", tcp)]),
+        (Ok(_), Err(udp)) => Err(vec![problem("udp", udp)]),
+        (Err(tcp), Err(udp)) => Err(vec![problem("udp", udp), problem("tcp", tcp)]),
+    }
+}
+
+/// A listening socket, and the address that it got. Call within a tokio runtime.
+pub(super) fn stream(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
+    let socket = open(address, Type::STREAM, Protocol::TCP)?;
+    // A restart must not wait for the TIME_WAIT of the connections of before.
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    let listener = TcpListener::from_std(socket.into())?;
+    let local = listener.local_addr()?;
+    Ok((listener, local))
+}
+
+fn datagram(address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = open(address, Type::DGRAM, Protocol::UDP)?;
+    socket.set_reuse_port(true)?;
+    // Before the bind, so that no datagram is received without the address that it was sent to.
+    if address.ip().is_unspecified() {
+        match address {
+            SocketAddr::V4(_) => setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?,
+            SocketAddr::V6(_) => setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?,
+        }
+    }
+    socket.set_recv_buffer_size(UDP_BUFFER)?;
+    socket.set_send_buffer_size(UDP_BUFFER)?;
+    socket.bind(&address.into())?;
+    Ok(socket.into())
+}
+
+fn open(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
+    if address.is_ipv6() {
+        // `[::]` and `0.0.0.0` are two lines of a configuration, and neither answers for the
+        // other.
+        socket.set_only_v6(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}

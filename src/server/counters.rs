@@ -1,0 +1,123 @@
+//! Counts instead of log lines: nothing that a stranger sends makes a log grow.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What one transport has seen since it was bound. All counts only grow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Count {
+    /// Messages received, garbage among them.
+    pub queries: u64,
+    /// Answers handed to the system, or over DNS over TLS to the connection.
+    pub responses: u64,
+    /// Messages that got no answer: not a query, too long, or the answer could not be sent.
+    pub dropped: u64,
+    /// Answers with the TC bit.
+    pub truncated: u64,
+    /// Queries at which the answer engine panicked; each is also in `dropped`. Always 0 unless
+    /// there is a defect to be reported.
+    pub panics: u64,
+}
+
+/// The counts of all transports.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// DNS over UDP.
+    pub udp: Count,
+    /// DNS over TCP.
+    pub tcp: Count,
+    /// DNS over TLS.
+    pub tls: Count,
+    /// TCP connections open now.
+    pub connections: u64,
+    /// TCP connections closed to make room for a newer one.
+    pub evicted: u64,
+    /// TCP connections closed at once because their network had its share.
+    pub refused: u64,
+}
+
+impl Counters {
+    /// All transports together.
+    #[must_use]
+    pub fn total(&self) -> Count {
+        let mut total = self.udp;
+        total.add(self.tcp);
+        total.add(self.tls);
+        total
+    }
+}
+
+impl Count {
+    pub(super) fn add(&mut self, other: Count) {
+        let Count {
+            queries,
+            responses,
+            dropped,
+            truncated,
+            panics,
+        } = other;
+        self.queries += queries;
+        self.responses += responses;
+        self.dropped += dropped;
+        self.truncated += truncated;
+        self.panics += panics;
+    }
+}
+
+/// The live form of [`Count`]. One writer each for UDP, so that no cache line is fought over.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(super) struct Tally {
+    pub(super) queries: AtomicU64,
+    pub(super) responses: AtomicU64,
+    pub(super) dropped: AtomicU64,
+    pub(super) truncated: AtomicU64,
+    pub(super) panics: AtomicU64,
+}
+
+impl Tally {
+    pub(super) fn count(&self) -> Count {
+        Count {
+            queries: self.queries.load(Relaxed),
+            responses: self.responses.load(Relaxed),
+            dropped: self.dropped.load(Relaxed),
+            truncated: self.truncated.load(Relaxed),
+            panics: self.panics.load(Relaxed),
+        }
+    }
+}
+
+/// Adds to a counter; no order is implied.
+pub(super) fn bump(counter: &AtomicU64, by: usize) {
+    counter.fetch_add(u64::try_from(by).unwrap_or(u64::MAX), Relaxed);
+}
+
+/// All tallies of one set of listeners.
+#[derive(Debug, Default)]
+pub(super) struct Tallies {
+    /// One per UDP thread. Locked when a thread is made and when somebody reads the counters.
+    pub(super) udp: Mutex<Vec<Arc<Tally>>>,
+    pub(super) tcp: Tally,
+    pub(super) tls: Tally,
+}
+
+impl Tallies {
+    /// A tally for one more UDP thread.
+    pub(super) fn for_udp_thread(&self) -> Arc<Tally> {
+        let tally = Arc::new(Tally::default());
+        self.udp
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(Arc::clone(&tally));
+        tally
+    }
+
+    /// The sum over all UDP threads.
+    pub(super) fn udp(&self) -> Count {
+        let mut sum = Count::default();
+        for tally in &*self.udp.lock().unwrap_or_else(PoisonError::into_inner) {
+            sum.add(tally.count());
+        }
+        sum
+    }
+}

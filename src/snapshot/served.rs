@@ -1,0 +1,158 @@
+//! One zone as it is served: static data with the overlay of this generation on top.
+
+use std::sync::Arc;
+
+use crate::ids::Serial;
+use crate::zone::rdata::{rtype, soa_numbers};
+use crate::zone::{Key, Name, Node, Rrset, Tree, Zone};
+
+/// A zone with the records of services, and with its serial.
+#[derive(Debug)]
+pub struct ServedZone {
+    zone: Arc<Zone>,
+    serial: Serial,
+    key: Box<[u8]>,
+    above: Option<usize>,
+    overlay: Tree,
+    /// Overlay nodes, by index, at which negative answers live no longer than so many seconds.
+    negative: Box<[(u32, u32)]>,
+}
+
+/// Where a name lies in a zone.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'s> {
+    /// Whether the name exists; else the rest speaks of its closest encloser.
+    pub exact: bool,
+    /// The octets of the encloser's key.
+    pub encloser: usize,
+    /// The topmost cut or DNAME at or above the name.
+    pub boundary: Option<Node<'s>>,
+    fixed: Option<Node<'s>>,
+    overlay: Option<Node<'s>>,
+}
+
+impl<'s> Place<'s> {
+    /// The RRset of one type.
+    #[must_use]
+    pub fn rrset(&self, rtype: u16) -> Option<Rrset<'s>> {
+        let of = |node: Option<Node<'s>>| node.and_then(|node| node.rrset(rtype));
+        of(self.overlay).or_else(|| of(self.fixed))
+    }
+
+    /// Some RRset, if there is any: the answer to ANY (RFC 8482 section 4.1). One of this
+    /// generation's before a static one, then the lowest type.
+    #[must_use]
+    pub fn any_rrset(&self) -> Option<Rrset<'s>> {
+        let first = |node: Option<Node<'s>>| node.and_then(|node| node.rrsets().next());
+        first(self.overlay).or_else(|| first(self.fixed))
+    }
+}
+
+impl ServedZone {
+    pub(super) fn new(
+        zone: Arc<Zone>,
+        serial: Serial,
+        overlay: Tree,
+        mut negative: Vec<(u32, u32)>,
+    ) -> ServedZone {
+        negative.sort_unstable();
+        ServedZone {
+            key: zone.origin().key().as_slice().into(),
+            zone,
+            serial,
+            above: None,
+            overlay,
+            negative: negative.into(),
+        }
+    }
+
+    /// The zone's static data.
+    #[must_use]
+    pub fn zone(&self) -> &Arc<Zone> {
+        &self.zone
+    }
+
+    /// The name of the apex.
+    #[must_use]
+    pub fn origin(&self) -> &Name {
+        self.zone.origin()
+    }
+
+    /// The name of the apex in wire format.
+    #[must_use]
+    pub fn apex(&self) -> &[u8] {
+        self.zone.origin().wire()
+    }
+
+    /// The serial of this generation.
+    #[must_use]
+    pub fn serial(&self) -> Serial {
+        self.serial
+    }
+
+    /// The records of this generation beside the static ones, with the SOA.
+    #[must_use]
+    pub fn overlay(&self) -> &Tree {
+        &self.overlay
+    }
+
+    /// The SOA with the serial of this generation.
+    #[must_use]
+    pub fn soa(&self) -> Option<Rrset<'_>> {
+        self.overlay
+            .get(&self.origin().key())
+            .and_then(|apex| apex.rrset(rtype::SOA))
+    }
+
+    /// Looks a name up in both trees.
+    #[must_use]
+    pub fn find(&self, key: &Key) -> Place<'_> {
+        let fixed = self.zone.tree().find(key);
+        let overlay = self.overlay.find(key);
+        let depth = |node: Option<Node<'_>>| node.map_or(0, |node| node.key_len());
+        let encloser = depth(fixed.node).max(depth(overlay.node));
+        let at_encloser = |node: &Node<'_>| node.key_len() == encloser;
+        Place {
+            exact: fixed.exact || overlay.exact,
+            encloser,
+            // The overlay has no cuts, and nothing of it stands below one.
+            boundary: fixed.node.and_then(|node| node.boundary()),
+            fixed: fixed.node.filter(at_encloser),
+            overlay: overlay.node.filter(at_encloser),
+        }
+    }
+
+    /// How long the absence of something at `place` may be kept, in seconds: the least of the
+    /// SOA's TTL, its MINIMUM (RFC 2308 section 5), and the least TTL of what owns the name.
+    #[must_use]
+    pub fn negative_ttl(&self, place: &Place<'_>) -> u32 {
+        let soa = self.soa();
+        let minimum = soa
+            .and_then(|soa| soa.records().next().and_then(soa_numbers))
+            .map_or(0, |numbers| numbers.minimum);
+        let of_zone = soa.map_or(0, |soa| soa.ttl.min(minimum));
+        let of_owner = place
+            .overlay
+            .filter(|_| place.exact)
+            .and_then(|node| {
+                let at = self
+                    .negative
+                    .binary_search_by_key(&node.index(), |(index, _)| *index);
+                at.ok().and_then(|at| self.negative.get(at))
+            })
+            .map_or(u32::MAX, |(_, ttl)| *ttl);
+        of_zone.min(of_owner)
+    }
+
+    pub(super) fn key(&self) -> &[u8] {
+        &self.key
+    }
+
+    pub(super) fn above(&self) -> Option<usize> {
+        self.above
+    }
+
+    pub(super) fn set_above(&mut self, above: Option<usize>) {
+        self.above = above;
+    }
+}

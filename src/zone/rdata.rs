@@ -1,0 +1,192 @@
+//! What the engine must know of RDATA: where names stand in it, and a few fields.
+
+use super::name::wire_len;
+
+/// Record types by number (IANA "Resource Record (RR) TYPEs").
+pub mod rtype {
+    #![allow(
+        missing_docs,
+        reason = "the constants are the mnemonics of the registry"
+    )]
+    pub const A: u16 = 1;
+    pub const NS: u16 = 2;
+    pub const MD: u16 = 3;
+    pub const MF: u16 = 4;
+    pub const CNAME: u16 = 5;
+    pub const SOA: u16 = 6;
+    pub const MB: u16 = 7;
+    pub const MG: u16 = 8;
+    pub const MR: u16 = 9;
+    pub const PTR: u16 = 12;
+    pub const MINFO: u16 = 14;
+    pub const MX: u16 = 15;
+    pub const TXT: u16 = 16;
+    pub const RP: u16 = 17;
+    pub const AFSDB: u16 = 18;
+    pub const RT: u16 = 21;
+    pub const AAAA: u16 = 28;
+    pub const SRV: u16 = 33;
+    pub const KX: u16 = 36;
+    pub const DNAME: u16 = 39;
+    pub const OPT: u16 = 41;
+    pub const DS: u16 = 43;
+    pub const RRSIG: u16 = 46;
+    pub const NSEC: u16 = 47;
+    pub const TKEY: u16 = 249;
+    pub const TSIG: u16 = 250;
+    pub const IXFR: u16 = 251;
+    pub const AXFR: u16 = 252;
+    pub const MAILB: u16 = 253;
+    pub const MAILA: u16 = 254;
+    pub const ANY: u16 = 255;
+}
+
+/// Where the names of a type's RDATA stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// Octets before the first name.
+    pub before: usize,
+    /// Names, one after another.
+    pub names: usize,
+    /// Octets after the last name; `None` for any number.
+    pub after: Option<usize>,
+    /// Whether a sender may compress the names: the types of RFC 1035 only (RFC 3597 section 4).
+    pub compress: bool,
+}
+
+/// The layout of a type with names in its RDATA that the engine follows or compresses.
+#[must_use]
+pub fn layout(rtype: u16) -> Option<Layout> {
+    let (before, names, after, compress) = match rtype {
+        rtype::NS
+        | rtype::MD
+        | rtype::MF
+        | rtype::CNAME
+        | rtype::MB
+        | rtype::MG
+        | rtype::MR
+        | rtype::PTR => (0, 1, Some(0), true),
+        rtype::SOA => (0, 2, Some(20), true),
+        rtype::MINFO => (0, 2, Some(0), true),
+        rtype::MX => (2, 1, Some(0), true),
+        rtype::RP => (0, 2, Some(0), false),
+        rtype::AFSDB | rtype::RT | rtype::KX => (2, 1, Some(0), false),
+        rtype::SRV => (6, 1, Some(0), false),
+        rtype::DNAME => (0, 1, Some(0), false),
+        _ => return None,
+    };
+    Some(Layout {
+        before,
+        names,
+        after,
+        compress,
+    })
+}
+
+/// Whether RDATA has the form that its type asks for, as far as the engine relies on it.
+#[must_use]
+pub fn is_well_formed(rtype: u16, rdata: &[u8]) -> bool {
+    match (rtype, layout(rtype)) {
+        (rtype::A, _) => rdata.len() == 4,
+        (rtype::AAAA, _) => rdata.len() == 16,
+        (_, None) => true,
+        (_, Some(layout)) => {
+            let mut at = layout.before;
+            for _ in 0..layout.names {
+                match rdata.get(at..).and_then(wire_len) {
+                    Some(length) => at += length,
+                    None => return false,
+                }
+            }
+            layout
+                .after
+                .is_none_or(|after| rdata.len().checked_sub(at) == Some(after))
+        }
+    }
+}
+
+/// The host that a record points at (NS, MX, SRV, and what else asks for its addresses in the
+/// additional section), in wire format.
+#[must_use]
+pub fn host(rtype: u16, rdata: &[u8]) -> Option<&[u8]> {
+    let before = match rtype {
+        rtype::NS => 0,
+        rtype::MX | rtype::AFSDB | rtype::RT | rtype::KX => 2,
+        rtype::SRV => 6,
+        _ => return None,
+    };
+    let name = rdata.get(before..)?;
+    name.get(..wire_len(name)?)
+}
+
+/// What the engine needs of the numbers at the end of an SOA.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SoaNumbers {
+    /// SERIAL.
+    pub serial: u32,
+    /// MINIMUM, which limits the TTL of negative answers (RFC 2308 section 4).
+    pub minimum: u32,
+}
+
+/// The numbers of an SOA's RDATA.
+#[must_use]
+pub fn soa_numbers(rdata: &[u8]) -> Option<SoaNumbers> {
+    let numbers = rdata.last_chunk::<20>()?;
+    let at = |start: usize| {
+        numbers
+            .get(start..start + 4)
+            .and_then(|four| four.try_into().ok())
+            .map(u32::from_be_bytes)
+    };
+    Some(SoaNumbers {
+        serial: at(0)?,
+        minimum: at(16)?,
+    })
+}
+
+/// The same SOA with another serial.
+#[must_use]
+pub fn soa_with_serial(rdata: &[u8], serial: u32) -> Vec<u8> {
+    let mut rdata = rdata.to_vec();
+    if let Some(numbers) = rdata.last_chunk_mut::<20>()
+        && let Some(place) = numbers.first_chunk_mut::<4>()
+    {
+        *place = serial.to_be_bytes();
+    }
+    rdata
+}
+
+/// RDATA for comparison: the names in it in lower case (RFC 4034 section 6.2).
+#[must_use]
+pub fn canonical(rtype: u16, rdata: &[u8]) -> Vec<u8> {
+    let mut rdata = rdata.to_vec();
+    if let Some(layout) = layout(rtype) {
+        let end = rdata.len().saturating_sub(layout.after.unwrap_or(0));
+        if let Some(names) = rdata.get_mut(layout.before..end) {
+            names.make_ascii_lowercase();
+        }
+    }
+    rdata
+}
+
+/// The name of a type as people write it: `SRV`, or `TYPE65280`.
+#[must_use]
+pub fn type_name(rtype: u16) -> String {
+    domain::base::iana::Rtype::from_int(rtype).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rdata_with_names_must_end_where_they_say() {
+        assert!(is_well_formed(rtype::SRV, b"\0\x0a\0\0\x14\x95\x01e\0"));
+        assert!(!is_well_formed(rtype::SRV, b"\0\x0a\0\0\x14\x95\x01e\0\0"));
+        assert!(!is_well_formed(rtype::NS, b"\x01e"));
+        assert!(is_well_formed(65280, b"\x01"));
+        assert_eq!(host(rtype::MX, b"\0\x0a\x01e\0"), Some(&b"\x01e\0"[..]));
+        assert_eq!(type_name(33), "SRV");
+        assert_eq!(type_name(65280), "TYPE65280");
+    }
+}

@@ -1,0 +1,118 @@
+//! Configurations with faults, and what is said of them: `tests/config/NAME.toml` against
+//! `NAME.expect`. `UPDATE_EXPECT=1` rewrites what is expected.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use switchback::config;
+use switchback::failover::Failback;
+use switchback::probe::Kind;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn files(directory: &str) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(root().join(directory))
+        .expect("the directory is there")
+        .map(|entry| entry.expect("the entry is read").path())
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "toml")
+        })
+        .collect();
+    files.sort();
+    assert!(!files.is_empty(), "{directory} holds no configuration");
+    files
+}
+
+#[test]
+fn every_fault_is_told_at_once_and_at_its_place() {
+    for path in files("tests/config") {
+        let report = config::check(&path);
+        let here = format!("{}/", root().join("tests/config").display());
+        let found = format!("{report}\n").replace(&here, "");
+        let expected = path.with_extension("expect");
+        if std::env::var_os("UPDATE_EXPECT").is_some() {
+            std::fs::write(&expected, &found).unwrap();
+        }
+        let expected = std::fs::read_to_string(expected).unwrap();
+        assert_eq!(found, expected, "{}", path.display());
+    }
+}
+
+#[test]
+fn every_shipped_example_loads() {
+    for path in files("examples") {
+        if let Err(problems) = config::load(&path) {
+            panic!("{problems}");
+        }
+    }
+}
+
+#[test]
+fn what_is_left_out_has_its_default() {
+    let (config, _) = config::load(&root().join("examples/minimal.toml")).unwrap();
+    let service = config.policy.services.values().next().unwrap();
+    assert_eq!(service.failback, Failback::After(Duration::from_secs(600)));
+    assert_eq!(service.failover_after, Duration::ZERO);
+    assert_eq!(
+        (service.ttl.min.as_secs(), service.ttl.max.as_secs()),
+        (5, 60)
+    );
+    for (name, pool) in &config.policy.pools {
+        let probes = &config.probes[name];
+        assert_eq!(probes.len(), pool.detection.len());
+        assert_eq!(
+            (probes[0].kind, probes[0].port, probes[0].hold),
+            (Kind::XmppTls, 5269, true)
+        );
+        assert_eq!(pool.detection[0].stale_after, Duration::from_secs(7));
+        assert_eq!(pool.detection[0].tls_stale_after, Duration::from_secs(12));
+    }
+}
+
+#[test]
+fn hooks_wait_ten_seconds_and_a_list_of_domains_is_a_probe_each() {
+    let (config, _) = config::load(&root().join("examples/document-order.toml")).unwrap();
+    for probes in config.probes.values() {
+        let held: Vec<bool> = probes.iter().map(|probe| probe.hold).collect();
+        assert_eq!(
+            held,
+            [true, false],
+            "one idle stream for a server, and no more"
+        );
+    }
+    let service = config.policy.services.values().next().unwrap();
+    assert!(service.runbook.has_hooks());
+    assert_eq!(service.failover_after, Duration::from_secs(10));
+}
+
+#[test]
+fn a_group_gives_its_record_to_every_zone_of_its_directory() {
+    let directory = tempfile::tempdir().unwrap();
+    let customers = directory.path().join("customers");
+    std::fs::create_dir(&customers).unwrap();
+    for origin in ["a.test", "b.test"] {
+        let text = "@ 60 SOA ns1 root 1 60 60 60 5\n@ 60 NS ns1\nns1 60 A 127.0.0.1\n";
+        std::fs::write(customers.join(format!("{origin}.zone")), text).unwrap();
+    }
+    let text = "state_dir = \".\"\n[listen]\ndns = [\"127.0.0.1:0\"]\ncontrol = \"c\"\n\
+        [[zone]]\ngroup = \"customers\"\ndirectory = \"customers/\"\n[probe]\nkind = \"tcp\"\n\
+        [[pool]]\nname = \"one\"\nservers = [{ name = \"e1.x.\", addresses = [\"10.0.0.1\"] }]\n\
+        [[pool]]\nname = \"two\"\nservers = [{ name = \"e2.x.\", addresses = [\"10.0.0.2\"] }]\n\
+        [[service]]\nname = \"xmpp\"\npools = [\"one\", \"two\"]\n\
+        records = [{ srv = \"_xmpp-server._tcp\", in = \"customers\", port = 5269 }]\n";
+    let path = directory.path().join("switchback.toml");
+    std::fs::write(&path, text).unwrap();
+    let (config, warnings) = config::load(&path).unwrap();
+    assert_eq!(warnings, []);
+    assert_eq!(config.zones.len(), 2);
+    assert!(
+        config
+            .zones
+            .iter()
+            .all(|zone| zone.group.as_deref() == Some("customers"))
+    );
+    assert_eq!(config.records.values().next().unwrap().len(), 2);
+}

@@ -1,0 +1,131 @@
+//! A small zone with one service over two pools, whose every record tells its generation, and
+//! questions about it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query};
+use hickory_proto::rr::{Name, RData, RecordType};
+use switchback::failover::{Publication, RankedPool, RankedServer, Ranking};
+use switchback::ids::{Generation, Serial};
+use switchback::snapshot::{ServiceRecord, ServiceSpec, Snapshot, SnapshotSpec};
+use switchback::zone;
+
+/// The owner of the service's SRV records.
+pub(crate) const SRV: &str = "_xmpp-server._tcp.contoso.test.";
+/// The zone.
+pub(crate) const ZONE: &str = "contoso.test.";
+
+const TEXT: &str = "\
+$TTL 300
+@      SOA  ns1 hostmaster 1 7200 3600 1209600 300
+       NS   ns1
+ns1    A    127.0.0.1
+www    A    192.0.2.80
+       TXT  \"one\" \"two\"
+alias  CNAME www
+far    TYPE65280 \\# 3 010203
+*.wild A    192.0.2.81
+";
+
+/// The snapshot number `generation`: the zone's serial and the weight of the SRV records are the
+/// generation, each edge's address ends in it, and the pools change places with each.
+pub(crate) fn snapshot(generation: u16) -> Arc<Snapshot> {
+    let origin = zone::Name::from_text(ZONE.as_bytes(), None).unwrap();
+    let file = zone::parse("contoso.test.zone", TEXT.as_bytes(), &origin, &mut |_| {
+        Err("nothing is included".to_owned())
+    });
+    let file = file.unwrap();
+    let [high, low] = generation.to_be_bytes();
+    let pool = |number: u8| RankedPool {
+        pool: format!("edgepool{number}").as_str().into(),
+        servers: vec![RankedServer {
+            server: format!("edge{number}.contoso.test.").as_str().into(),
+            addresses: vec![IpAddr::from([10, number, high, low])],
+            weight: generation,
+        }],
+    };
+    let pools = match generation % 2 {
+        0 => vec![pool(1), pool(2)],
+        _ => vec![pool(2), pool(1)],
+    };
+    let spec = SnapshotSpec {
+        generation: Generation(generation.into()),
+        zones: vec![(file.zone, Serial(generation.into()))],
+        services: vec![ServiceSpec {
+            name: "xmpp-federation".into(),
+            records: vec![ServiceRecord::Srv {
+                owner: zone::Name::from_text(SRV.as_bytes(), None).unwrap(),
+                port: 5269,
+            }],
+            publication: Publication {
+                ranking: Ranking { pools },
+                ttl: Duration::from_secs(5),
+            },
+            negative_ttl: Duration::from_secs(5),
+        }],
+        servers: Vec::new(),
+    };
+    Arc::new(Snapshot::build(&spec).unwrap())
+}
+
+/// A query, in octets.
+pub(crate) fn query(id: u16, name: &str, rtype: RecordType, edns_version: Option<u8>) -> Vec<u8> {
+    let mut message = Message::new(id, MessageType::Query, OpCode::Query);
+    message.add_query(Query::query(Name::from_ascii(name).unwrap(), rtype));
+    if let Some(version) = edns_version {
+        let mut edns = Edns::new();
+        edns.set_version(version).set_max_payload(1232);
+        message.set_edns(edns);
+    }
+    message.to_vec().unwrap()
+}
+
+/// The generation that an answer to an SRV query for [`SRV`] speaks of.
+///
+/// # Errors
+/// What in the message speaks of another generation, or is missing.
+pub(crate) fn generation_of_srv(message: &Message) -> Result<u16, String> {
+    let mut generations = Vec::new();
+    let mut targets = Vec::new();
+    for record in &message.answers {
+        if let RData::SRV(srv) = &record.data {
+            generations.push(srv.weight);
+            targets.push((srv.priority, srv.target.to_ascii()));
+        }
+    }
+    let mut addresses = 0;
+    for record in &message.additionals {
+        if let RData::A(address) = &record.data {
+            let [_, _, high, low] = address.octets();
+            generations.push(u16::from_be_bytes([high, low]));
+            addresses += 1;
+        }
+    }
+    targets.sort();
+    let first = match generations.first() {
+        Some(first) => *first,
+        None => return Err("no SRV record".to_owned()),
+    };
+    let expected = ["edge1.contoso.test.", "edge2.contoso.test."];
+    let mut order: Vec<&str> = targets.iter().map(|(_, target)| target.as_str()).collect();
+    if first % 2 == 1 {
+        order.reverse();
+    }
+    if addresses != 2 || order != expected || generations.iter().any(|other| *other != first) {
+        return Err(format!(
+            "mixed: generations {generations:?}, targets {targets:?}"
+        ));
+    }
+    Ok(first)
+}
+
+/// The serial of an answer to an SOA query.
+pub(crate) fn serial_of_soa(message: &Message) -> Option<u32> {
+    let record = message.answers.first()?;
+    if let RData::SOA(soa) = &record.data {
+        return Some(soa.serial);
+    }
+    None
+}
