@@ -453,7 +453,7 @@ impl Oracle {
         assert!(!self.drained[to], "a drained pool is no target");
         let (old, new) = (self.pools[from], self.pools[to]);
         assert!(
-            new.last == GOOD || new.last == DEGRADED && old.last != GOOD || self.drained[from],
+            new.last == GOOD || new.last == DEGRADED && old.up != Some(true) || self.drained[from],
             "the last look at the target speaks for it: {self:?}"
         );
         if self.drained[from] || old.up == Some(false) {
