@@ -218,11 +218,13 @@ impl<'a> Case<'a> {
     }
 
     fn no_candidate(&self, health: PoolHealth) -> Decision {
-        let known = self
-            .beliefs
-            .iter()
-            .all(|(_, _, belief)| belief.health != PoolHealth::Unknown);
-        if health == PoolHealth::Down && known {
+        // A pool that is merely under suspicion is not down: without it there is no blackout.
+        let none_is_left = self.beliefs.iter().all(|(name, _, belief)| {
+            let excluded =
+                self.overrides.is_pool_drained(name) || self.standing.ineligible.contains(*name);
+            belief.health == PoolHealth::Down || excluded && belief.health != PoolHealth::Unknown
+        });
+        if health == PoolHealth::Down && none_is_left {
             return Decision {
                 blackout: true,
                 ..Decision::stay(Because::AllDown)

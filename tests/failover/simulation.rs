@@ -281,15 +281,10 @@ impl Life {
         self.world.delays.clear();
         self.all_pools_see(&Verdict::Good);
         for said in self.world.engine.overrides().clone().0 {
-            self.world.order(Order::Clear(said.subject)).unwrap();
+            // It may have expired on the word before.
+            let _ = self.world.order(Order::Clear(said.subject));
         }
-        for _ in 0..HEALED {
-            self.world.round();
-            self.check();
-            if self.operations().is_empty() {
-                break;
-            }
-        }
+        self.settle();
         // Reinstating may make a service move; then that comes to its end as well.
         for name in self.services() {
             let memory = self.world.disk.services[&name].clone();

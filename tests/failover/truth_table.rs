@@ -725,3 +725,18 @@ fn of_two_moves_that_follow_from_one_order_only_the_last_is_published() {
     assert_eq!(world.active("fed"), "p1", "p3 is dead");
     assert_eq!(world.publications, before + 1);
 }
+
+#[test]
+fn no_pool_has_to_settle_while_another_is_merely_under_suspicion() {
+    let mut world = three();
+    world.see("p3", Refused);
+    world.rounds(2);
+    world.see("p1", Refused);
+    world.see("p2", Refused);
+    world.see("p3", Good);
+    world.round();
+    world.see("p2", Verdict::NoRoute);
+    world.round();
+    // p1 is down and p2 suspected, but never were all down.
+    assert_eq!(world.active("fed"), "p3");
+}

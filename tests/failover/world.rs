@@ -290,14 +290,19 @@ impl World {
 
     /// One second: every pool is looked at, hooks end, time passes.
     pub(crate) fn round(&mut self) {
-        self.now.mono = self.now.mono + ROUND;
-        self.now.wall = self.now.wall + ROUND;
-        self.end_hooks();
+        self.tick();
         let pools: Vec<PoolName> = self.policy.pools.keys().cloned().collect();
         for pool in pools {
             self.look(&pool);
         }
         self.pass_time();
+    }
+
+    /// A second goes by, and hooks end.
+    pub(crate) fn tick(&mut self) {
+        self.now.mono = self.now.mono + ROUND;
+        self.now.wall = self.now.wall + ROUND;
+        self.end_hooks();
     }
 
     pub(crate) fn rounds(&mut self, count: usize) {
@@ -323,7 +328,7 @@ impl World {
             begun: self.now.mono,
             ended: self.now.mono,
             verdict: self.sight[pool].clone(),
-            depth: Layer::Tls,
+            depth: self.policy.pools[pool].detection[0].depth,
         };
         self.engine.handle(self.now, Input::Observed(look));
         self.act();
