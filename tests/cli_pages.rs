@@ -14,7 +14,7 @@ use switchback::admin::status::{
 };
 use switchback::admin::text::{self, Paint};
 use switchback::failover::Standby;
-use switchback::health::Health;
+use switchback::health::{Health, PoolHealth};
 use switchback::ids::{Generation, OperationId, Serial};
 use switchback::time::Wall;
 
@@ -61,7 +61,7 @@ fn looked(verdict: &str, detail: Option<&str>, good: u32, bad: u32) -> ProbeStat
     }
 }
 
-fn ranked(pool: &str, priority: u16, health: Health, servers: &[&str]) -> Ranked {
+fn ranked(pool: &str, priority: u16, health: PoolHealth, servers: &[&str]) -> Ranked {
     Ranked {
         pool: pool.into(),
         priority,
@@ -98,7 +98,7 @@ fn well() -> Status {
     );
     let pool = |name: &str, standby, server| PoolStatus {
         name: name.into(),
-        health: Health::Up,
+        health: PoolHealth::Up,
         standby,
         masked: None,
         servers: vec![server],
@@ -130,8 +130,8 @@ fn well() -> Status {
             active: "edgepool1".into(),
             preferred: "edgepool1".into(),
             ranking: vec![
-                ranked("edgepool1", 10, Health::Up, &["edge1.contoso.test."]),
-                ranked("edgepool2", 20, Health::Up, &["edge2.contoso.test."]),
+                ranked("edgepool1", 10, PoolHealth::Up, &["edge1.contoso.test."]),
+                ranked("edgepool2", 20, PoolHealth::Up, &["edge2.contoso.test."]),
             ],
             ttl_s: 60,
             since: ago_s(7200),
@@ -173,7 +173,7 @@ fn in_trouble() -> Status {
     let probe = looked("stream-error", Some("evil\x1b[2J"), 0, 3);
     status.pools[0] = PoolStatus {
         name: "edgepool1".into(),
-        health: Health::Down,
+        health: PoolHealth::Down,
         standby: Standby::Hot,
         masked: None,
         servers: vec![server(
@@ -273,14 +273,14 @@ fn an_explanation() {
             ExplainedPool {
                 pool: "edgepool2".into(),
                 priority: 10,
-                health: Health::Up,
+                health: PoolHealth::Up,
                 because: vec!["1 of 1 servers is up, 1 is needed".to_owned()],
                 next: vec!["fails over when 2 more looks are bad".to_owned()],
             },
             ExplainedPool {
                 pool: "edgepool1".into(),
                 priority: 20,
-                health: Health::Down,
+                health: PoolHealth::Down,
                 because: vec!["edge1.contoso.test. (10.77.0.11) refused 3 looks".to_owned()],
                 next: vec!["fails back 10m after it is up again".to_owned()],
             },
