@@ -22,7 +22,7 @@ mod switchback;
 use std::time::Duration;
 
 use lab::{Lab, in_a_lab_for, served};
-use namespaces::say;
+use namespaces::{inside, say};
 use patience::{let_pass, now, wait_for};
 use switchback::{ALL_UP_OF_THREE, Setup, Switchback};
 
@@ -61,8 +61,7 @@ const FAULTS: [Fault; 2] = [
 
 fn main() {
     // `cargo test --all-targets` starts benchmarks too, without `--bench`; so does the lab.
-    let asked = std::env::args().any(|arg| arg == "--bench" || arg == "failover");
-    if asked {
+    if inside() || std::env::args().any(|arg| arg == "--bench") {
         in_a_lab_for(BOUND, "failover", bench);
     }
 }

@@ -16,7 +16,7 @@ mod streams;
 mod tls;
 
 use std::io::Write;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::process::Command;
 use std::sync::Arc;
 
@@ -57,33 +57,47 @@ fn an_idle_server_holds_no_old_snapshot() {
 
 #[test]
 fn a_wildcard_socket_answers_from_the_address_that_was_asked() {
-    let addresses = [
-        (Ipv4Addr::UNSPECIFIED, 0).into(),
-        (Ipv6Addr::UNSPECIFIED, 0).into(),
-    ];
-    let house = House::at(&addresses, |listeners| listeners);
-    let (v4, v6) = match house.serving().local_addrs().dns[..] {
-        [v4, v6] => (v4.port(), v6.port()),
-        _ => panic!("two addresses"),
-    };
+    let house = House::at(&[(Ipv4Addr::UNSPECIFIED, 0).into()], |listeners| listeners);
+    let port = house.dns().port();
+    let question = query(1, SRV, RecordType::SRV, None);
     // The client's socket is connected: it takes an answer from this address and no other.
     for last in [1, 2, 77] {
-        let asked = (Ipv4Addr::new(127, 0, 0, last), v4).into();
-        ask_udp(asked, &query(1, SRV, RecordType::SRV, None));
+        ask_udp((Ipv4Addr::new(127, 0, 0, last), port).into(), &question);
     }
-    ask_udp(
-        (Ipv6Addr::LOCALHOST, v6).into(),
-        &query(1, SRV, RecordType::SRV, None),
-    );
-    // Both in one batch: the thread may find them together.
+    // Many at a time: the server may find them in one batch.
     let sockets: Vec<_> = (1..=60)
-        .map(|last| udp((Ipv4Addr::new(127, 0, 0, last), v4).into()))
+        .map(|last| udp((Ipv4Addr::new(127, 0, 0, last), port).into()))
         .collect();
     for socket in &sockets {
-        socket.send(&query(9, SRV, RecordType::SRV, None)).unwrap();
+        socket.send(&question).unwrap();
     }
     for socket in &sockets {
         assert!(socket.recv(&mut [0; 1500]).is_ok());
+    }
+}
+
+#[test]
+fn both_families_may_listen_on_all_addresses() {
+    if let Err(error) = UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)) {
+        eprintln!("left out: IPv6 ({error})");
+        return;
+    }
+    let v4 = House::at(&[(Ipv4Addr::UNSPECIFIED, 0).into()], |listeners| listeners);
+    // The same port: an IPv6 socket that took IPv4 too would be refused.
+    let port = v4.dns().port();
+    let v6 = House::at(&[(Ipv6Addr::UNSPECIFIED, port).into()], |listeners| {
+        listeners
+    });
+    v6.snapshots.store(fixture::snapshot(2));
+    let question = query(1, SRV, RecordType::SRV, None);
+    for (address, expected) in [
+        ((Ipv4Addr::LOCALHOST, port).into(), 1),
+        ((Ipv6Addr::LOCALHOST, port).into(), 2),
+    ] {
+        let over_udp = ask_udp(address, &question);
+        assert_eq!(over_udp, ask(&mut tcp(address), &question));
+        let message = Message::from_vec(&over_udp).unwrap();
+        assert_eq!(generation_of_srv(&message), Ok(expected));
     }
 }
 

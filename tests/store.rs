@@ -241,20 +241,14 @@ fn errors_name_the_path_the_cause_and_the_remedy() {
     assert!(text.contains("state_dir must be a directory"), "{text}");
 }
 
-/// Runs one test of this program, which is left out unless it is called so, as a child.
+/// Runs one test of this program, which does nothing unless it is called so, as a child.
 fn child_doing(test: &str, dir: &Path, wrapper: &[&str]) -> Child {
     let exe = std::env::current_exe().unwrap();
     let mut words: Vec<String> = wrapper.iter().map(|word| (*word).to_owned()).collect();
     words.push(exe.to_string_lossy().into_owned());
     Command::new(&words[0])
         .args(&words[1..])
-        .args([
-            test,
-            "--exact",
-            "--ignored",
-            "--nocapture",
-            "--test-threads=1",
-        ])
+        .args([test, "--exact", "--nocapture", "--test-threads=1"])
         .env("STORE_DIR", dir)
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -273,7 +267,6 @@ fn number_after(word: &str, line: &str) -> Option<u64> {
 }
 
 #[test]
-#[ignore = "the child's part of a_kill_between_any_two_writes_loses_nothing_that_was_promised"]
 fn child_writes_until_it_is_killed() {
     let Some(dir) = dir_of_parent() else { return };
     let store = open(&dir);
@@ -315,7 +308,6 @@ fn a_kill_between_any_two_writes_loses_nothing_that_was_promised() {
 }
 
 #[test]
-#[ignore = "the child's part of after_a_full_disk_the_store_goes_on_without_a_restart"]
 fn child_fills_its_disk() {
     let Some(dir) = dir_of_parent() else { return };
     let store = open(&dir);

@@ -75,8 +75,9 @@ const IMPURE: &[&str] = &[
     "rand",
 ];
 
-/// Lines of the longest file.
+/// Lines of the longest file, unless its head says why: a line that begins [`LONG_BECAUSE`].
 const MAX_LINES: usize = 600;
+const LONG_BECAUSE: &str = "//! Long because ";
 
 #[test]
 fn arrows_never_point_up() {
@@ -204,7 +205,7 @@ fn files_stay_readable() {
         .iter()
         .flat_map(|folder| sources(folder))
         .map(|file| (file.text.lines().count(), file))
-        .filter(|(lines, _)| *lines > MAX_LINES)
+        .filter(|(lines, file)| *lines > MAX_LINES && !file.text.contains(LONG_BECAUSE))
         .map(|(lines, file)| format!("{}: {lines} lines, at most {MAX_LINES}", file.shown()))
         .collect();
     assert_none(&wrong);

@@ -6,4 +6,4 @@ mod style;
 
 pub use explain::explain;
 pub use status::status;
-pub use style::{Paint, duration};
+pub use style::{Paint, duration, tame};

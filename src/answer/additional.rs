@@ -5,9 +5,9 @@ use crate::snapshot::{ServedZone, Snapshot};
 use crate::zone::rdata::{host, rtype};
 use crate::zone::{Key, Name, Node, Rrset};
 
-/// The addresses of so many hosts are looked up for one response; 65,535 octets hold no more
-/// than some thousand.
-const MAX_HOSTS: usize = 1024;
+/// The addresses of so many hosts are looked up for one response. No referral and no service
+/// comes near it; it bounds what one packet can make us do.
+const MAX_HOSTS: usize = 128;
 
 /// Adds A and AAAA of the hosts of SRV, MX and NS in the answer section (RFC 2782, RFC 1035
 /// section 3.3) as far as our zones have them. None of them is required.

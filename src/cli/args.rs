@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Where the configuration lies if nobody says otherwise.
-pub const CONFIG: &str = "/etc/switchback/switchback.toml";
+pub(super) const CONFIG: &str = "/etc/switchback/switchback.toml";
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -226,9 +226,9 @@ pub struct Probe {
     /// How deep to look
     #[arg(long, value_enum, default_value_t = Kind::XmppTls)]
     pub kind: Kind,
-    /// The federated domain: the stream's 'to', and a name in the certificate; may be repeated
+    /// The federated domain: the stream's 'to', and the name looked for in the certificate
     #[arg(long, value_name = "DOMAIN", required_if_eq_any = [("kind", "xmpp"), ("kind", "xmpp-tls"), ("kind", "tls")])]
-    pub domain: Vec<String>,
+    pub domain: Option<String>,
     /// The domain to introduce ourselves as: the stream's 'from'
     #[arg(long, value_name = "DOMAIN")]
     pub from: Option<String>,

@@ -9,11 +9,8 @@ use super::{Exit, wiring};
 pub(super) fn run(arguments: &Check, out: &mut Out) -> Result<Exit, CommandError> {
     let report = wiring::check(&arguments.config)?;
     let paint = out.paint();
-    for problem in &report.problems {
-        writeln!(out, "{} {problem}", paint.loud("error:"))?;
-    }
-    for warning in &report.warnings {
-        writeln!(out, "{} {warning}", paint.odd("warning:"))?;
+    for line in report.problems.iter().chain(&report.warnings) {
+        writeln!(out, "{line}")?;
     }
     let warned = match report.warnings.len() {
         0 => String::new(),

@@ -74,12 +74,7 @@ pub fn main() -> ExitCode {
         Err(CommandError::NobodyReads) => Exit::Well.into(),
         Err(error) => {
             output::complain(&error);
-            match error {
-                CommandError::Usage(_) => Exit::Usage.into(),
-                CommandError::Failed(_) | CommandError::Output(_) | CommandError::NobodyReads => {
-                    Exit::NotWell.into()
-                }
-            }
+            Exit::NotWell.into()
         }
     }
 }

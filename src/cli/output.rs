@@ -8,9 +8,6 @@ use crate::admin::text::Paint;
 /// Why a command ended without doing what was asked.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CommandError {
-    /// The arguments fit the grammar but not each other.
-    #[error("{0}")]
-    Usage(String),
     /// It could not be done.
     #[error("{0}")]
     Failed(String),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::args::Probe;
 use super::output::{CommandError, Out};
 use super::{Exit, wiring};
+use crate::admin::text::tame;
 use crate::health::{Layer, Verdict};
 
 /// What one look saw.
@@ -14,8 +15,18 @@ pub(super) struct Seen {
     pub(super) verdict: Verdict,
     /// How deep the look went.
     pub(super) depth: Layer,
-    /// Its phases, as they came: what was done, and how long it took.
-    pub(super) phases: Vec<(String, Duration)>,
+    /// Its phases, as they came.
+    pub(super) phases: Vec<Phase>,
+}
+
+/// One phase of a look.
+pub(super) struct Phase {
+    /// What was done.
+    pub(super) name: &'static str,
+    /// How long it took.
+    pub(super) took: Duration,
+    /// How it ended.
+    pub(super) note: String,
 }
 
 pub(super) fn run(arguments: Probe, out: &mut Out) -> Result<Exit, CommandError> {
@@ -23,21 +34,12 @@ pub(super) fn run(arguments: Probe, out: &mut Out) -> Result<Exit, CommandError>
     let runtime = wiring::runtime()?;
     let seen = runtime.block_on(wiring::look(arguments))?;
     let paint = out.paint();
-    let width = seen
-        .phases
-        .iter()
-        .map(|(phase, _)| phase.chars().count())
-        .max()
-        .unwrap_or(0);
-    for (phase, took) in &seen.phases {
-        writeln!(
-            out,
-            "  {phase:<width$}  {:>8.1} ms",
-            took.as_secs_f64() * 1000.0
-        )?;
+    for Phase { name, took, note } in &seen.phases {
+        let took_ms = took.as_secs_f64() * 1000.0;
+        writeln!(out, "  {name:<9}  {took_ms:>8.1} ms  {}", tame(note))?;
     }
     let good = seen.verdict == Verdict::Good;
-    let verdict = seen.verdict.to_string();
+    let verdict = tame(&seen.verdict.to_string());
     let painted = if good {
         paint.good(&verdict)
     } else {

@@ -69,8 +69,13 @@ pub(super) async fn serve(
     ready: Option<oneshot::Sender<Ready>>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), CommandError> {
-    drop((source, ready, shutdown));
-    Err(not_wired("the daemon"))
+    drop((ready, shutdown));
+    Err(not_wired(&match source {
+        Source::File(file) => format!("the daemon of {}", file.display()),
+        Source::Plain { listen, zones } => {
+            format!("a server of {} zones on {listen:?}", zones.len())
+        }
+    }))
 }
 
 /// All that is wrong with a configuration.
@@ -87,5 +92,5 @@ pub(super) async fn look(arguments: Probe) -> Result<Seen, CommandError> {
 
 /// The hook runner, which ends with its own exit code.
 pub(super) fn hook_runner() -> ExitCode {
-    super::Exit::NotWell.into()
+    crate::hook::runner::main()
 }

@@ -1,1 +1,314 @@
-//! **IO.**
+//! **IO.** The configuration file and the zone files it names to the domain's own types.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `reader` | TOML to values with places; refuses unknown keys |
+//! | `spec` | what may be written |
+//! | `pools`, `probes`, `services`, `steps`, `zones` | what it means, with all defaults |
+//! | `names`, `paths`, `duration` | the values that several of them share |
+//! | `problem` | errors and warnings, collected until all has been read |
+//!
+//! Reading never stops at a fault, so that one run tells all of them.
+
+mod duration;
+mod names;
+mod paths;
+mod pools;
+mod probes;
+mod problem;
+mod reader;
+mod services;
+mod spec;
+mod steps;
+mod zones;
+
+pub use duration::{DurationError, parse as parse_duration, show as show_duration};
+pub use problem::{Problem, Problems, Warning};
+pub use zones::LoadedZone;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ::toml::de::DeTable;
+
+use crate::failover::Policy;
+use crate::ids::{PoolName, ServiceName};
+use crate::probe::ProbeSpec;
+use crate::snapshot::ServiceRecord;
+use paths::Base;
+use problem::{At, Notes};
+use spec::{ListenSpec, ReferenceSpec, Spec};
+use zones::Zones;
+
+/// A configuration is no longer than this; more is not a configuration.
+const MAX_OCTETS: usize = 16 << 20;
+const STATE_DIR: &str = "/var/lib/switchback";
+const CONTROL: &str = "/run/switchback/control.sock";
+
+/// All that the daemon is told.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where durable state lives. Absolute.
+    pub state_dir: PathBuf,
+    /// Where to listen.
+    pub listen: Listen,
+    /// The zones, with unique origins.
+    pub zones: Vec<LoadedZone>,
+    /// Pools, services, reference targets.
+    pub policy: Policy,
+    /// The probes of each pool: same order and length as its `detection`, so the place in the
+    /// list is the [`crate::ids::ProbeIndex`].
+    pub probes: BTreeMap<PoolName, Vec<Arc<ProbeSpec>>>,
+    /// What each service owns.
+    pub records: BTreeMap<ServiceName, Vec<ServiceRecord>>,
+}
+
+/// Where to listen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// UDP and TCP. Never empty.
+    pub dns: Vec<SocketAddr>,
+    /// DNS over TLS, if wanted.
+    pub tls: Option<ListenTls>,
+    /// The control socket. Absolute.
+    pub control: PathBuf,
+}
+
+/// DNS over TLS (RFC 7858).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenTls {
+    /// The addresses. Never empty.
+    pub addresses: Vec<SocketAddr>,
+    /// The certificate chain, PEM. Absolute.
+    pub certificate: PathBuf,
+    /// Its private key, PEM. Absolute.
+    pub key: PathBuf,
+}
+
+/// What `switchback check` found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// What `serve` would refuse.
+    pub errors: Vec<Problem>,
+    /// What it would accept, and is probably not wanted.
+    pub warnings: Vec<Warning>,
+}
+
+impl fmt::Display for Report {
+    /// One line each, and a last line that counts them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.errors
+            .iter()
+            .try_for_each(|error| writeln!(f, "{error}"))?;
+        self.warnings
+            .iter()
+            .try_for_each(|warning| writeln!(f, "{warning}"))?;
+        write!(
+            f,
+            "{} errors, {} warnings",
+            self.errors.len(),
+            self.warnings.len()
+        )
+    }
+}
+
+/// Reads the configuration at `path` and the zone files it names.
+///
+/// # Errors
+/// Everything that is wrong with them, at once.
+pub fn load(path: &Path) -> Result<(Config, Vec<Warning>), Problems> {
+    let shown = path.display().to_string();
+    let text = match std::fs::read(path) {
+        Ok(text) if text.len() > MAX_OCTETS => Err("it is longer than 16 MiB".to_owned()),
+        Ok(text) => String::from_utf8(text).map_err(|_| "it is not UTF-8".to_owned()),
+        Err(error) => Err(error.to_string()),
+    };
+    let text = text.unwrap_or_else(|error| format!("\0{error}"));
+    let mut notes = Notes::new(&shown, &text);
+    if let Some(error) = text.strip_prefix('\0') {
+        notes.error(
+            0,
+            format!("the configuration cannot be read ({error}), correct the path or the file"),
+        );
+        return Err(notes.into_problems());
+    }
+    let (document, syntax) = DeTable::parse_recoverable(&text);
+    for error in &syntax {
+        let at = error.span().map_or(0, |span| span.start);
+        notes.error(
+            at,
+            format!(
+                "{}, the file is TOML (toml.io), correct it",
+                error.message()
+            ),
+        );
+    }
+    if !syntax.is_empty() {
+        // What a broken text seems to lack may only be unreadable.
+        return Err(notes.into_problems());
+    }
+    let spec = Spec::read(document.get_ref(), &mut notes);
+    let config = model(spec, &Base::of(path), &mut notes);
+    let clean = notes.is_clean();
+    let problems = notes.into_problems();
+    match config.filter(|_| clean) {
+        Some(config) => Ok((config, problems.warnings)),
+        None => Err(problems),
+    }
+}
+
+/// All errors and warnings of the configuration at `path`.
+#[must_use]
+pub fn check(path: &Path) -> Report {
+    match load(path) {
+        Ok((_, warnings)) => Report {
+            errors: Vec::new(),
+            warnings,
+        },
+        Err(Problems { errors, warnings }) => Report { errors, warnings },
+    }
+}
+
+/// The configuration of a plain authoritative server: zones, and nothing that moves. An origin
+/// may lack its final dot.
+///
+/// # Errors
+/// Everything that is wrong with the zones, at once.
+pub fn plain(listen: &[SocketAddr], zones: &[(String, PathBuf)]) -> Result<Config, Problems> {
+    let mut notes = Notes::new("command line", "");
+    let mut loaded = Zones::default();
+    for (origin, file) in zones {
+        let value = format!("{}.", origin.trim_end_matches('.'));
+        if let Some(name) = names::absolute(&At { value, at: 0 }, &mut notes) {
+            loaded.load(name, file.clone(), None, 0, &mut notes);
+        }
+    }
+    if listen.is_empty() {
+        notes.error(
+            0,
+            "no address to listen on, a server needs one, add --listen ADDR:PORT",
+        );
+    }
+    if !notes.is_clean() {
+        return Err(notes.into_problems());
+    }
+    Ok(Config {
+        state_dir: STATE_DIR.into(),
+        listen: Listen {
+            dns: listen.to_vec(),
+            tls: None,
+            control: CONTROL.into(),
+        },
+        zones: loaded.loaded,
+        policy: Policy::default(),
+        probes: BTreeMap::new(),
+        records: BTreeMap::new(),
+    })
+}
+
+/// The meaning of a specification; `None` only where an error was noted.
+fn model(spec: Spec, base: &Base, notes: &mut Notes) -> Option<Config> {
+    let Spec {
+        state_dir,
+        listen,
+        zones,
+        probe,
+        pools,
+        services,
+        reference,
+    } = spec;
+    let or = |value: Option<At<String>>, default: &str| {
+        value.unwrap_or_else(|| At {
+            value: default.to_owned(),
+            at: 0,
+        })
+    };
+    let state_dir = base.writable_directory(&or(state_dir, STATE_DIR), notes);
+    let listen = listen.and_then(|listen| listen_of(listen, base, notes));
+    if zones.is_empty() {
+        notes.error(
+            0,
+            "the configuration has no [[zone]], records are served inside zones, add one",
+        );
+    }
+    let zones = zones::read(&zones, base, notes);
+    let pools = pools::read(&pools, probe.as_ref(), base, notes);
+    let services = services::read(&services, &pools, &zones, base, notes);
+    zones.check_ownership(&pools, &services, notes);
+    let references = reference.map_or_else(Vec::new, |table| references(table, notes));
+    let bare = |(name, records): (ServiceName, Vec<At<ServiceRecord>>)| {
+        (
+            name,
+            records.into_iter().map(|record| record.value).collect(),
+        )
+    };
+    Some(Config {
+        state_dir,
+        listen: listen?,
+        zones: zones.loaded,
+        policy: Policy {
+            pools: pools.pools,
+            services: services.services,
+            references,
+        },
+        probes: pools.probes,
+        records: services.records.into_iter().map(bare).collect(),
+    })
+}
+
+fn listen_of(spec: At<ListenSpec>, base: &Base, notes: &mut Notes) -> Option<Listen> {
+    let ListenSpec {
+        dns,
+        tls,
+        certificate,
+        key,
+        control,
+    } = spec.value;
+    let control = control.unwrap_or_else(|| At {
+        value: CONTROL.to_owned(),
+        at: spec.at,
+    });
+    let control = base.socket(&control, notes);
+    let tls = match (tls, certificate, key) {
+        (None, None, None) => None,
+        (Some(tls), Some(certificate), Some(key)) => Some(ListenTls {
+            addresses: tls.value.into_iter().map(|address| address.value).collect(),
+            certificate: base.certificates(&certificate, notes),
+            key: base.private_key(&key, notes),
+        }),
+        _ => {
+            notes.error(spec.at, "[listen] has some of 'tls', 'certificate' and 'key', TLS needs all three, add the others");
+            None
+        }
+    };
+    let dns = dns?;
+    if dns.value.is_empty() {
+        notes.error(
+            dns.at,
+            "'dns' is empty, a server listens somewhere, add an address",
+        );
+    }
+    let dns = dns.value.into_iter().map(|address| address.value).collect();
+    Some(Listen { dns, tls, control })
+}
+
+fn references(spec: At<ReferenceSpec>, notes: &mut Notes) -> Vec<SocketAddr> {
+    let ReferenceSpec { targets } = spec.value;
+    let Some(targets) = targets else {
+        return Vec::new();
+    };
+    let all: Vec<SocketAddr> = targets.value.iter().map(|target| target.value).collect();
+    for v4 in [true, false] {
+        let mut family: Vec<_> = all.iter().filter(|target| target.is_ipv4() == v4).collect();
+        family.sort();
+        family.dedup();
+        if family.len() == 1 {
+            let family = if v4 { "IPv4" } else { "IPv6" };
+            notes.error(targets.at, format!("one {family} target only, our uplink is judged by at least two of a family, add another or remove it"));
+        }
+    }
+    all
+}

@@ -10,7 +10,7 @@
 //! | `tcp`, `xmpp`, `tls`, `exec` | a kind each |
 //! | `scan` | reads an XMPP stream without keeping it |
 //! | `held` | the idle stream that sees a crash at once |
-//! | [`reference`] | is it our own uplink? |
+//! | [`mod@reference`] | is it our own uplink? |
 //!
 //! A watch is one task. What it holds between looks is a schedule, a timer, and perhaps one
 //! idle socket without a buffer: a thousand servers are a matter of a few megabytes. Of the

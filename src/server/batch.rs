@@ -40,7 +40,12 @@ impl Asked {
 }
 
 /// The buffers of one thread.
+///
+/// The system shortens the lengths in `inbound` to what it wrote, and they are not reset before
+/// the next call. That cuts nothing: all datagrams of one socket come with an address of one
+/// length and, on a wildcard socket, with one control message of one length.
 pub(super) struct Batch {
+    wildcard: bool,
     inbound: MultiHeaders<SockaddrStorage>,
     outbound: MultiHeaders<SockaddrStorage>,
     received: Box<[u8]>,
@@ -56,6 +61,7 @@ struct Outbox {
 
 /// What was received in one call.
 pub(super) struct Datagrams<'a> {
+    wildcard: bool,
     received: MultiResults<'a, SockaddrStorage>,
     outbox: &'a mut Outbox,
 }
@@ -70,6 +76,7 @@ impl Batch {
             (true, true) => Some(nix::cmsg_space!(in6_pktinfo)),
         };
         Batch {
+            wildcard,
             inbound: MultiHeaders::preallocate(BATCH, control()),
             outbound: MultiHeaders::preallocate(BATCH, control()),
             received: vec![0; BATCH * QUERY_LIMIT].into(),
@@ -103,6 +110,7 @@ impl Batch {
         let flags = MsgFlags::MSG_DONTWAIT;
         let received = recvmmsg(socket, &mut self.inbound, slices.iter_mut(), flags, None)?;
         Ok(answer(Datagrams {
+            wildcard: self.wildcard,
             received,
             outbox: &mut self.outbox,
         }))
@@ -160,7 +168,11 @@ impl Datagrams<'_> {
     /// Calls `answer(query, out)` for each whole datagram and keeps the answers for which it
     /// returns `true`. Returns how many datagrams there were, those too long for a query too.
     pub(super) fn answer_each(self, mut answer: impl FnMut(&[u8], &mut Vec<u8>) -> bool) -> usize {
-        let Datagrams { received, outbox } = self;
+        let Datagrams {
+            wildcard,
+            received,
+            outbox,
+        } = self;
         let mut count = 0;
         for datagram in received {
             count += 1;
@@ -170,10 +182,15 @@ impl Datagrams<'_> {
             if datagram.flags.contains(MsgFlags::MSG_TRUNC) {
                 continue;
             }
+            let asked = asked(&datagram);
+            if wildcard && asked.is_none() {
+                // An answer from another address than the one asked would be thrown away.
+                continue;
+            }
             let query = datagram.iovs().next().unwrap_or_default();
             if answer(query, &mut outbox.messages[outbox.to.len()]) {
                 outbox.to.push(Some(from));
-                outbox.asked.push(asked(&datagram));
+                outbox.asked.push(asked);
             }
         }
         count

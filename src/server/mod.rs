@@ -51,7 +51,8 @@ use udp::Worker;
 /// The longest query taken, octets. No question with EDNS options and a signature comes near
 /// it, and it bounds what a connection can make us keep.
 const QUERY_LIMIT: usize = 4096;
-/// More UDP threads than this for one address were no faster on the machines of today.
+/// UDP threads of one address at most, on a machine with as many cores: the second is there so
+/// that one long pause of a core does not silence the server.
 const MOST_WORKERS: usize = 2;
 /// How long a stop waits for queries that were accepted.
 const GRACE: Duration = Duration::from_secs(3);

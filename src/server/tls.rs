@@ -2,8 +2,11 @@
 //!
 //! hickory's `RequestHandler` cannot send octets, so our answer is decoded and handed over as
 //! the parts of a message; hickory encodes it again. Header, code, sections, their order and OPT
-//! survive. hickory logs each query at `info` below the target `hickory_server`: whoever sets up
-//! logging keeps that target at `error`.
+//! survive.
+//!
+//! Two limits of hickory 0.26: it logs each query at `info`, and strangers' failed handshakes at
+//! `warn`, so whoever sets up logging keeps the target `hickory_server` at `error`; and it bounds
+//! how long a connection may be silent ([`PATIENCE`]), but not how many there are.
 
 use std::future::Future;
 use std::pin::Pin;

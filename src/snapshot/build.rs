@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{GuardViolation, ServedZone, Snapshot};
 use crate::failover::Publication;
 use crate::ids::{Generation, Serial, ServerName, ServiceName};
-use crate::zone::rdata::{rtype, soa_with_serial, type_name};
+use crate::zone::rdata::{rtype, soa_with_serial};
 use crate::zone::{Name, Record, Tree, Zone};
 
 /// The step between the priorities of two pools that follow one another.
@@ -308,7 +308,7 @@ impl<'s> Builder<'s> {
             if let Some(first) = self.owners.insert((owner.clone(), rtype), by.to_owned()) {
                 self.violations.push(GuardViolation::OwnedTwice {
                     owner: owner.clone(),
-                    rtype: type_name(rtype),
+                    rtype,
                     first,
                     second: by.to_owned(),
                 });
@@ -318,7 +318,7 @@ impl<'s> Builder<'s> {
             if self.has_static(zone, owner, rtype) {
                 self.violations.push(GuardViolation::StaticConflict {
                     owner: owner.clone(),
-                    rtype: type_name(rtype),
+                    rtype,
                     by: by.to_owned(),
                 });
             }

@@ -2,6 +2,7 @@
 
 use crate::ids::{ServerName, ServiceName};
 use crate::zone::Name;
+use crate::zone::rdata::type_name;
 
 /// One reason not to publish.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -71,24 +72,29 @@ pub enum GuardViolation {
     },
     /// The zone file has what a service or server owns.
     #[error(
-        "'{owner}' has a static {rtype}, which {by} owns, one name and type has one source, \
-         remove it from the zone file"
+        "'{owner}' has a static {}, which {by} owns, one name and type has one source, remove it \
+         from the zone file",
+        type_name(*rtype)
     )]
     StaticConflict {
         /// The owner.
         owner: Name,
-        /// The type of the static record: what is owned, or CNAME.
-        rtype: String,
+        /// The type of the static record: what is owned, or CNAME. With the owner, the key of
+        /// [`crate::zone::ZoneFile::positions`].
+        rtype: u16,
         /// Who owns it: `service 'xmpp'` or `server 'edge1.test.'`.
         by: String,
     },
     /// Two own the same.
-    #[error("'{owner}' {rtype} is owned by {first} and {second}, it has one owner, remove one")]
+    #[error(
+        "'{owner}' {} is owned by {first} and {second}, it has one owner, remove one",
+        type_name(*rtype)
+    )]
     OwnedTwice {
         /// The owner.
         owner: Name,
         /// The type.
-        rtype: String,
+        rtype: u16,
         /// One of the two.
         first: String,
         /// The other.

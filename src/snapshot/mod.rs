@@ -81,3 +81,6 @@ impl Snapshot {
         self.zones.binary_search_by(|zone| zone.key().cmp(key))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -161,6 +161,10 @@ impl Checker<'_> {
 
     fn finish(mut self, start: &Position) -> Result<ZoneFile, Vec<ZoneError>> {
         if !self.errors.is_empty() {
+            self.errors.sort_by(|a, b| {
+                let place = |error: &ZoneError| (error.line, error.column);
+                a.file.cmp(&b.file).then(place(a).cmp(&place(b)))
+            });
             self.errors.truncate(MAX_ERRORS);
             return Err(self.errors);
         }

@@ -1,6 +1,6 @@
 //! **Pure.** Master file text to an immutable zone.
 //!
-//! [`parse`] reads RFC 1035 text and gives a [`ZoneFile`], or every error that it has, each with
+//! [`parse()`] reads RFC 1035 text and gives a [`ZoneFile`], or every error that it has, each with
 //! file, line and column. What comes out is in three layers: a [`Name`] orders names
 //! canonically, a [`Tree`] is a sorted table of owners with wire-format RDATA in which every
 //! question takes logarithmic time, and a [`Zone`] is a tree with an apex.
@@ -31,3 +31,6 @@ pub use zone::Zone;
 
 pub(crate) use name::wire_len;
 pub(crate) use tree::pack;
+
+#[cfg(test)]
+mod tests;

@@ -238,7 +238,7 @@ impl Key {
     /// is.
     #[must_use]
     pub fn of_wire(wire: &[u8]) -> Key {
-        let mut starts = [0usize; MAX_WIRE / 2 + 1];
+        let mut starts = [0u8; MAX_WIRE / 2 + 1];
         let mut count = 0;
         let mut at = 0;
         while let Some(&length) = wire.get(at) {
@@ -246,7 +246,7 @@ impl Key {
             if length == 0 || next > wire.len() || next > MAX_WIRE {
                 break;
             }
-            if let Some(start) = starts.get_mut(count) {
+            if let (Some(start), Ok(at)) = (starts.get_mut(count), u8::try_from(at)) {
                 *start = at;
                 count += 1;
             }
@@ -256,7 +256,8 @@ impl Key {
             octets: [0; MAX_KEY],
             length: 0,
         };
-        for &start in starts.iter().take(count).rev() {
+        for start in starts.iter().take(count).rev() {
+            let start = usize::from(*start);
             let length = usize::from(wire.get(start).copied().unwrap_or(0));
             key.push_label(wire.get(start + 1..start + 1 + length).unwrap_or(&[]));
         }

@@ -37,7 +37,7 @@ pub struct ZoneFile {
 /// `include` gives the octets of a file by the name that `$INCLUDE` has, or says why not.
 ///
 /// # Errors
-/// All that is wrong, in the order of the text, at most 100.
+/// All that is wrong, by file, line and column, at most 100.
 pub fn parse(
     file: &str,
     text: &[u8],

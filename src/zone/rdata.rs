@@ -119,7 +119,7 @@ pub fn host(rtype: u16, rdata: &[u8]) -> Option<&[u8]> {
     name.get(..wire_len(name)?)
 }
 
-/// The five numbers at the end of an SOA.
+/// What the engine needs of the numbers at the end of an SOA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SoaNumbers {
     /// SERIAL.

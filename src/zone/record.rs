@@ -198,6 +198,11 @@ pub(super) fn rdata(
     line.push(b'\n');
     let rdata = compose(&line).map_err(|(column, message)| {
         let token = columns.iter().take_while(|start| **start <= column).count();
+        let token = if column > line.len() {
+            columns.len() + 1
+        } else {
+            token
+        };
         let message = format!(
             "{} data: {message}, the form is that of the type's RFC, correct it",
             type_name(rtype)
@@ -273,9 +278,16 @@ mod scanner {
                 // `line:column: message`; there is no other way to the column.
                 let text = error.to_string();
                 let mut parts = text.splitn(3, ':');
-                let column = parts.nth(1).and_then(|column| column.parse().ok());
+                let in_line = parts.next() == Some("1");
+                let column = parts.next().and_then(|column| column.parse().ok());
                 let message = parts.next().map_or(text.as_str(), str::trim).to_owned();
-                Err((column.unwrap_or(line.len()), message))
+                // Past the line feed, it wanted more words or did not like the last one.
+                let column = match column {
+                    Some(column) if in_line => column,
+                    _ if message.starts_with("unexpected end") => usize::MAX,
+                    _ => line.len(),
+                };
+                Err((column, message))
             }
         }
     }

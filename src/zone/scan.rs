@@ -1,5 +1,5 @@
 //! Master file text to tokens: comments, quotes, escapes and parentheses (RFC 1035 section 5.1),
-//! each token with its place. What a token means is for [`super::parse`] and [`super::record`].
+//! each token with its place. What a token means is for [`super::parse()`] and [`super::record`].
 
 /// One word of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -100,7 +100,8 @@ impl<'t> Iterator for Records<'t> {
 }
 
 impl<'t> Rrset<'t> {
-    /// An RRset over octets made by [`pack`].
+    /// An RRset over octets that hold its records one after another, each with its length in
+    /// front (16 bits, big-endian).
     #[must_use]
     pub fn from_packed(rtype: u16, ttl: u32, packed: &'t [u8]) -> Rrset<'t> {
         Rrset { rtype, ttl, packed }

@@ -1,4 +1,5 @@
 //! The rows of the truth table (`docs/truth-table.md`), one or more tests each.
+//! Long because the table is.
 
 use switchback::failover::{Failback, HookOutcome, OnHalt, Order, Override, Standby, Subject};
 use switchback::health::Verdict::{

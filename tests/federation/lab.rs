@@ -328,9 +328,11 @@ fn prosody(
     domains: &[String],
 ) -> Daemon {
     let own = own_folder(folder, host);
+    // It looks for certificates here before it reads which ones to use.
+    fs::create_dir_all(own.join("certs")).expect("a folder");
     let here = own.display();
     let lab = folder.display();
-    // What would look up `test.` in libunbound's own table of names that do not exist.
+    // libunbound has a table of names that do not exist, and `test.` is one (RFC 6761).
     let mut config = format!(
         "run_as_root = true\npidfile = \"{here}/pid\"\ndata_path = \"{here}\"\n\
          plugin_paths = {{ \"{lab}\" }}\ninterfaces = {{ \"{address}\" }}\n\

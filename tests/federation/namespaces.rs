@@ -10,6 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::{Pid, geteuid};
 
 use crate::patience::until;
@@ -23,10 +24,15 @@ pub(crate) fn say(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
+/// Whether this is the copy that runs in namespaces of its own.
+pub(crate) fn inside() -> bool {
+    env::var_os(INSIDE).is_some()
+}
+
 /// Runs `body` in namespaces of its own, for at most `bound`. `test` is the name of the test that
 /// calls this. Without `tools`, or where namespaces cannot be had, it says so and returns.
 pub(crate) fn in_namespaces(test: &str, bound: Duration, tools: &[&str], body: impl FnOnce()) {
-    if env::var_os(INSIDE).is_some() {
+    if inside() {
         return body();
     }
     if let Some(reason) = why_not(tools) {
@@ -217,6 +223,13 @@ impl Daemon {
     pub(crate) fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+
+    /// Whether it has not ended by itself.
+    pub(crate) fn runs(&self) -> bool {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).expect("a pid"));
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        matches!(waitid(Id::Pid(pid), flags), Ok(WaitStatus::StillAlive))
     }
 
     /// What it wrote so far.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::dns::{Watch, addresses};
 use crate::lab::{ADDRESS, Lab, SERVICE, SWITCHBACK, edges_at, served};
 use crate::namespaces::Daemon;
-use crate::patience::wait_for;
+use crate::patience::{until, wait_for};
 
 /// All pools up.
 pub(crate) const ALL_UP: &str = "10 edge1a edge1b / 20 edge2 / 30 edge3";
@@ -60,7 +60,8 @@ impl Switchback {
             );
             fs::write(folder.join(format!("{origin}zone")), zone).expect("written");
         }
-        let hook = folder.join("hook");
+        let hook = folder.join("hooks/note");
+        fs::create_dir_all(folder.join("hooks")).expect("a folder");
         fs::write(&hook, hook_script(lab)).expect("written");
         fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).expect("executable");
         fs::write(folder.join("switchback.toml"), config(lab, setup)).expect("written");
@@ -100,7 +101,8 @@ impl Switchback {
 
     fn comes_to(&self, expected: &str, bound: Duration) {
         let mut last = None;
-        let order = crate::patience::until(bound, || {
+        let order = until(bound, || {
+            assert!(self.daemon.runs(), "switchback has ended");
             last = served();
             last.clone().filter(|order| order.to_string() == expected)
         });
@@ -253,13 +255,13 @@ failback = {failback}
 const RUNBOOK: &str = r#"
 [[service.step]]
 name        = "stop services"
-run         = ["hook", "stop"]
+run         = ["hooks/note", "stop"]
 each        = "server"
 timeout     = "20s"
 after_crash = "retry"
 [[service.step]]
 name        = "route"
-run         = ["hook", "route"]
+run         = ["hooks/note", "route"]
 timeout     = "20s"
 after_crash = "retry"
 [[service.step]]
@@ -269,7 +271,7 @@ verify  = "path"
 timeout = "10s"
 [[service.step]]
 name        = "start services"
-run         = ["hook", "start"]
+run         = ["hooks/note", "start"]
 each        = "server"
 timeout     = "20s"
 after_crash = "retry"
@@ -283,6 +285,7 @@ fn hook_script(lab: &Lab) -> String {
     let folder = lab.folder().display();
     format!(
         "#!/bin/sh\n\
+         PATH=/usr/bin:/bin\n\
          server=${{SWITCHBACK_SERVER:-$SWITCHBACK_TO_POOL}}\n\
          server=${{server%%.*}}\n\
          echo \"begin $1 $server\" >> {folder}/journal\n\

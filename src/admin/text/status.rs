@@ -45,10 +45,10 @@ fn write_trouble(page: &mut String, status: &Status, paint: Paint) -> Result<boo
         let families: Vec<&str> = isolation.families.iter().map(|f| family(*f)).collect();
         writeln!(
             page,
-            "{}  our own uplink is down ({}) since {}: nothing is decided until it is back",
+            "{}  our own uplink is down ({}) for {}: nothing is decided until it is back",
             paint.loud("ISOLATED"),
             families.join(", "),
-            ago(status.now, isolation.since),
+            duration(status.now.since(isolation.since)),
         )?;
     }
     if let Some(failed) = &status.store.failed {
@@ -106,10 +106,10 @@ fn write_service(
     };
     writeln!(
         page,
-        "{}  {} active{away} since {}, {}, ttl {} s",
+        "{}  {} active{away} for {}, {}, ttl {} s",
         paint.head(service.name.as_str()),
         paint.head(service.active.as_str()),
-        ago(now, service.since),
+        duration(now.since(service.since)),
         service.mode,
         service.ttl_s,
     )?;
@@ -157,10 +157,12 @@ fn write_operation(page: &mut String, operation: &OperationStatus, paint: Paint)
         } else {
             String::new()
         };
+        let line = format!("{label:<width$}{took}{attempt}");
         writeln!(
             page,
-            "    {}  {label:<width$}{took}{attempt}",
-            task_word(task.state, paint)
+            "    {}  {}",
+            task_word(task.state, paint),
+            line.trim_end()
         )?;
         for line in task.output_tail.lines() {
             writeln!(

@@ -65,7 +65,8 @@ impl Paint {
 
 /// Text from outside (what a server or a hook said) made fit for a terminal: control
 /// characters, which could move the cursor or hide words, are shown as `·`.
-pub(super) fn tame(text: &str) -> String {
+#[must_use]
+pub fn tame(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { '·' } else { c })
         .collect()

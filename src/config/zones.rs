@@ -1,0 +1,301 @@
+//! `[[zone]]` to loaded zones, and what services and servers own in them.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::names;
+use super::paths::Base;
+use super::pools::Pools;
+use super::problem::{At, Notes, Problem};
+use super::services::Services;
+use super::spec::{List, ZoneSpec};
+use crate::snapshot::ServiceRecord;
+use crate::zone::rdata::{rtype, type_name};
+use crate::zone::{Name, Position, Zone, ZoneError, ZoneFile, parse};
+
+/// A zone with where it came from.
+#[derive(Clone, Debug)]
+pub struct LoadedZone {
+    /// The static data.
+    pub zone: Arc<Zone>,
+    /// The group that it was loaded for: the zones of a group share one serial counter.
+    pub group: Option<String>,
+    /// The master file.
+    pub file: PathBuf,
+}
+
+/// All zones that could be read.
+#[derive(Default)]
+pub(super) struct Zones {
+    pub(super) loaded: Vec<LoadedZone>,
+    pub(super) groups: BTreeSet<String>,
+    positions: Vec<HashMap<(Name, u16), Position>>,
+    /// Origins that were named, readable or not.
+    origins: BTreeSet<Name>,
+}
+
+/// Reads all zones.
+pub(super) fn read(specs: &List<ZoneSpec>, base: &Base, notes: &mut Notes) -> Zones {
+    let mut zones = Zones::default();
+    for spec in specs {
+        let ZoneSpec {
+            origin,
+            file,
+            group,
+            directory,
+        } = &spec.value;
+        if let Some(group) = group {
+            zones.groups.insert(group.value.clone());
+        }
+        let group_name = group.as_ref().map(|group| group.value.clone());
+        match (origin, file, directory) {
+            (Some(origin), Some(file), None) => {
+                if let Some(name) = names::absolute(origin, notes) {
+                    zones.load(name, base.resolve(&file.value), group_name, file.at, notes);
+                }
+            }
+            (None, None, Some(directory)) => {
+                zones.directory(
+                    &base.resolve(&directory.value),
+                    group_name,
+                    directory.at,
+                    notes,
+                );
+            }
+            _ => notes.error(
+                spec.at,
+                "a [[zone]] has either 'origin' and 'file' or 'directory', write one of them",
+            ),
+        }
+    }
+    zones
+}
+
+impl Zones {
+    fn directory(&mut self, directory: &Path, group: Option<String>, at: usize, notes: &mut Notes) {
+        let mut files = match std::fs::read_dir(directory) {
+            Ok(entries) => entries
+                .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+                .collect::<Vec<_>>(),
+            Err(error) => {
+                notes.error(
+                    at,
+                    format!(
+                        "directory '{}' cannot be read ({error}), correct the path",
+                        directory.display()
+                    ),
+                );
+                return;
+            }
+        };
+        files.retain(|file| {
+            file.extension()
+                .is_some_and(|extension| extension == "zone")
+        });
+        files.sort();
+        if files.is_empty() {
+            notes.warn(
+                at,
+                format!(
+                    "directory '{}' holds no ORIGIN.zone, so no zone is loaded from it",
+                    directory.display()
+                ),
+            );
+        }
+        for file in files {
+            let stem = file
+                .file_stem()
+                .and_then(|stem| stem.to_str())
+                .unwrap_or_default();
+            let value = format!("{}.", stem.trim_end_matches('.'));
+            if let Some(name) = names::absolute(&At { value, at }, notes) {
+                self.load(name, file, group.clone(), at, notes);
+            }
+        }
+    }
+
+    /// Reads one master file.
+    pub(super) fn load(
+        &mut self,
+        origin: Name,
+        file: PathBuf,
+        group: Option<String>,
+        at: usize,
+        notes: &mut Notes,
+    ) {
+        if !self.origins.insert(origin.clone()) {
+            notes.error(
+                at,
+                format!("zone '{origin}' is loaded twice, it has one source, remove one"),
+            );
+            return;
+        }
+        let text = match std::fs::read(&file) {
+            Ok(text) => text,
+            Err(error) => {
+                notes.error(
+                    at,
+                    format!(
+                        "zone file '{}' cannot be read ({error}), correct the path",
+                        file.display()
+                    ),
+                );
+                return;
+            }
+        };
+        let directory = file.parent().unwrap_or(Path::new("/")).to_owned();
+        let mut include =
+            |name: &str| std::fs::read(directory.join(name)).map_err(|error| error.to_string());
+        match parse(&file.to_string_lossy(), &text, &origin, &mut include) {
+            Ok(ZoneFile {
+                zone,
+                warnings,
+                positions,
+            }) => {
+                warnings
+                    .into_iter()
+                    .for_each(|warning| notes.warn_elsewhere(warning.into()));
+                self.positions.push(positions);
+                self.loaded.push(LoadedZone { zone, group, file });
+            }
+            Err(errors) => errors
+                .into_iter()
+                .for_each(|error| notes.error_elsewhere(error.into())),
+        }
+    }
+
+    /// The deepest loaded zone that `name` lies in.
+    fn zone_of(&self, name: &Name) -> Option<usize> {
+        let inside = self
+            .loaded
+            .iter()
+            .enumerate()
+            .filter(|(_, zone)| name.is_at_or_below(zone.zone.origin()));
+        inside
+            .max_by_key(|(_, zone)| zone.zone.origin().wire().len())
+            .map(|(index, _)| index)
+    }
+
+    /// Checks that what services and servers own lies in a zone, and that nothing else does.
+    pub(super) fn check_ownership(&self, pools: &Pools, services: &Services, notes: &mut Notes) {
+        let mut owned: BTreeMap<(Name, u16), (String, usize)> = BTreeMap::new();
+        let mut claim = |name: &Name, kind: u16, who: String, at: usize, notes: &mut Notes| {
+            if let Some((other, earlier)) = owned.get(&(name.clone(), kind)) {
+                let line = notes.line(*earlier);
+                let kind = type_name(kind);
+                notes.error(at, format!("{kind} at '{name}' belongs to {other} already (line {line}), a name and type has one owner, remove one"));
+                return;
+            }
+            owned.insert((name.clone(), kind), (who, at));
+        };
+        for (server, name) in &pools.servers {
+            if self.zone_of(&name.value).is_some() {
+                for kind in [rtype::A, rtype::AAAA] {
+                    claim(
+                        &name.value,
+                        kind,
+                        format!("server '{server}'"),
+                        name.at,
+                        notes,
+                    );
+                }
+            }
+        }
+        for (service, records) in &services.records {
+            for record in records {
+                let (owner, kinds): (&Name, &[u16]) = match &record.value {
+                    ServiceRecord::Srv { owner, .. } => (owner, &[rtype::SRV]),
+                    ServiceRecord::Address { owner } => (owner, &[rtype::A, rtype::AAAA]),
+                };
+                let named = self
+                    .origins
+                    .iter()
+                    .any(|origin| owner.is_at_or_below(origin));
+                if !named {
+                    notes.error(record.at, format!("'{owner}' lies in no [[zone]], a service's records are served inside a zone, load it or correct the name"));
+                }
+                for kind in kinds.iter().take(if named { 2 } else { 0 }) {
+                    claim(
+                        owner,
+                        *kind,
+                        format!("service '{service}'"),
+                        record.at,
+                        notes,
+                    );
+                }
+            }
+        }
+        for ((name, kind), (who, at)) in &owned {
+            if let Some(index) = self.zone_of(name) {
+                self.check_static(index, name, *kind, who, *at, notes);
+            }
+        }
+    }
+
+    fn check_static(
+        &self,
+        index: usize,
+        name: &Name,
+        kind: u16,
+        who: &str,
+        at: usize,
+        notes: &mut Notes,
+    ) {
+        let (Some(zone), Some(positions)) = (self.loaded.get(index), self.positions.get(index))
+        else {
+            return;
+        };
+        for (found, remedy) in [
+            (kind, "one name and type has one source"),
+            (
+                rtype::CNAME,
+                "an alias stands alone (RFC 1034 section 3.6.2)",
+            ),
+        ] {
+            if kind == rtype::AAAA && found == rtype::CNAME {
+                // Told of the name's A, which has the same owner.
+                continue;
+            }
+            if let Some(place) = positions.get(&(name.clone(), found)) {
+                notes.error_elsewhere(at_place(place, format!("'{name}' has a static {} although {who} owns its {}, {remedy}, remove it here", type_name(found), type_name(kind))));
+            }
+        }
+        if zone
+            .zone
+            .tree()
+            .find(&name.key())
+            .node
+            .and_then(|node| node.boundary())
+            .is_some()
+        {
+            notes.error(at, format!("'{name}' of {who} lies at or below a delegation or DNAME of zone '{}', it would never be served (RFC 1034 section 4.2.1), remove that", zone.zone.origin()));
+        }
+    }
+}
+
+fn at_place(place: &Position, message: String) -> Problem {
+    Problem {
+        file: Arc::clone(&place.file),
+        line: place.line,
+        column: place.column,
+        message,
+    }
+}
+
+impl From<ZoneError> for Problem {
+    fn from(error: ZoneError) -> Problem {
+        let ZoneError {
+            file,
+            line,
+            column,
+            message,
+        } = error;
+        Problem {
+            file,
+            line,
+            column,
+            message,
+        }
+    }
+}

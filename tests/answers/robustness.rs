@@ -1,0 +1,77 @@
+//! Packets that no client would send.
+
+use hickory_proto::op::Message;
+use switchback::answer::{Transport, respond};
+
+use super::{folder, scripts};
+
+/// xorshift64*: the same packets on every run.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    fn below(&mut self, limit: usize) -> usize {
+        usize::try_from(self.next() % u64::try_from(limit.max(1)).unwrap()).unwrap()
+    }
+
+    fn octet(&mut self) -> u8 {
+        self.next().to_le_bytes()[3]
+    }
+}
+
+#[test]
+fn two_hundred_thousand_broken_packets_get_a_readable_answer_or_none() {
+    let scripts = scripts();
+    let snapshots: Vec<_> = scripts
+        .iter()
+        .map(|(_, script)| script.snapshot(&folder()))
+        .collect();
+    let seeds: Vec<&Vec<u8>> = scripts
+        .iter()
+        .flat_map(|(_, script)| &script.lines)
+        .filter_map(|line| line.question.as_ref())
+        .map(|question| &question.packet)
+        .collect();
+    let mut random = Random(0x5eed);
+    let mut out = Vec::new();
+    let (mut answered, mut silent) = (0, 0);
+    for round in 0..200_000 {
+        let mut packet = if round % 10 == 0 {
+            (0..random.below(80)).map(|_| random.octet()).collect()
+        } else {
+            seeds[random.below(seeds.len())].clone()
+        };
+        for _ in 0..random.below(4) {
+            let at = random.below(packet.len() + 1);
+            match random.below(4) {
+                0 => packet.truncate(at),
+                1 => packet.insert(at, random.octet()),
+                2 => packet.extend_from_slice(&[0, 0, 41, 2, 0, 0, 0, 0, 0, 0, 0]),
+                _ => {
+                    if let Some(octet) = packet.get_mut(at) {
+                        *octet = random.octet();
+                    }
+                }
+            }
+        }
+        let transport = [Transport::Udp, Transport::Stream, Transport::Encrypted][round % 3];
+        let snapshot = &snapshots[round % snapshots.len()];
+        if respond(snapshot, &packet, transport, &mut out) {
+            answered += 1;
+            assert!(transport != Transport::Udp || out.len() <= 1232);
+            if let Err(error) = Message::from_vec(&out) {
+                panic!("{error}: packet {packet:02x?} response {out:02x?}");
+            }
+        } else {
+            silent += 1;
+            assert!(out.is_empty());
+        }
+    }
+    assert!(answered > 100_000 && silent > 1_000, "{answered} {silent}");
+}

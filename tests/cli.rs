@@ -1,0 +1,139 @@
+//! The command as a shell sees it: help, generated files, exit codes, error messages.
+
+use std::io::Read;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+const COMMANDS: [&str; 9] = [
+    "serve",
+    "check",
+    "status",
+    "explain",
+    "reload",
+    "probe",
+    "demo",
+    "completions",
+    "man",
+];
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_switchback"));
+    command.args(arguments).stdin(Stdio::null());
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    command(arguments).output().unwrap()
+}
+
+fn text(octets: &[u8]) -> &str {
+    std::str::from_utf8(octets).unwrap()
+}
+
+#[test]
+fn help_lists_every_command_and_no_hidden_one() {
+    let output = run(&["--help"]);
+    assert_eq!(output.status.code(), Some(0));
+    let help = text(&output.stdout);
+    for name in COMMANDS {
+        assert!(help.contains(&format!("\n  {name} ")), "{name} in {help}");
+    }
+    assert!(!help.contains("hook-runner") && !help.contains("demo-edge"));
+    assert!(help.contains("Examples:") && help.contains("Exit codes:"));
+}
+
+#[test]
+fn every_command_teaches_itself() {
+    for name in COMMANDS {
+        let output = run(&[name, "--help"]);
+        assert_eq!(output.status.code(), Some(0), "{name}");
+        let help = text(&output.stdout);
+        let teaches = help.contains("Example") || help.contains("Exit codes:");
+        assert!(teaches, "{name}: {help}");
+    }
+}
+
+#[test]
+fn a_wrong_command_line_ends_with_2() {
+    for wrong in [
+        &[][..],
+        &["dance"],
+        &["probe"],
+        &["probe", "edge1:5269", "--kind", "tcp"],
+        &["probe", "127.0.0.1:1", "--kind", "xmpp"],
+        &["probe", "127.0.0.1:1", "--kind", "tcp", "--timeout", "5"],
+        &["serve", "--listen", "127.0.0.1:5300"],
+        &["explain"],
+    ] {
+        let output = run(wrong);
+        assert_eq!(output.status.code(), Some(2), "{wrong:?}");
+        assert!(output.stdout.is_empty() && !output.stderr.is_empty());
+    }
+}
+
+#[test]
+fn without_a_daemon_the_message_says_what_to_check() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("control.sock");
+    let socket = socket.to_str().unwrap();
+    for arguments in [
+        &["status", "--control", socket][..],
+        &["status", "--json", "--control", socket],
+        &["explain", "xmpp-federation", "--control", socket],
+        &["reload", "--control", socket],
+    ] {
+        let output = run(arguments);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        let said = text(&output.stderr);
+        assert!(
+            said.starts_with("switchback: no control socket at "),
+            "{said}"
+        );
+        assert!(said.contains("switchback serve") && said.contains("--control"));
+    }
+    let output = run(&["status", "--config", "/nonexistent/switchback.toml"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("/nonexistent/switchback.toml"));
+}
+
+#[test]
+fn completions_are_generated_for_every_shell() {
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let output = run(&["completions", shell]);
+        assert_eq!(output.status.code(), Some(0), "{shell}");
+        assert!(text(&output.stdout).contains("explain"), "{shell}");
+    }
+}
+
+#[test]
+fn man_pages_are_generated_for_every_command() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = run(&["man", dir.path().to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    for name in COMMANDS {
+        let page = dir.path().join(format!("switchback-{name}.1"));
+        assert!(page.is_file(), "{}", page.display());
+    }
+    assert!(dir.path().join("switchback.1").is_file());
+    let hidden = Path::new("switchback-hook-runner.1");
+    assert!(!dir.path().join(hidden).exists());
+
+    let output = run(&["man"]);
+    assert!(text(&output.stdout).contains(".TH switchback 1"));
+}
+
+#[test]
+fn a_reader_that_has_read_enough_causes_no_panic() {
+    let mut child = command(&["completions", "bash"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Closed before anything is read: every write of the child fails from here on.
+    drop(child.stdout.take());
+    let mut said = String::new();
+    let mut stderr = child.stderr.take().unwrap();
+    stderr.read_to_string(&mut said).unwrap();
+    assert_eq!(said, "");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
