@@ -14,8 +14,8 @@ fn root() -> &'static Path {
 
 fn files(directory: &str) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = std::fs::read_dir(root().join(directory))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
+        .expect("the directory is there")
+        .map(|entry| entry.expect("the entry is read").path())
         .filter(|path| {
             path.extension()
                 .is_some_and(|extension| extension == "toml")
@@ -86,4 +86,33 @@ fn hooks_wait_ten_seconds_and_a_list_of_domains_is_a_probe_each() {
     let service = config.policy.services.values().next().unwrap();
     assert!(service.runbook.has_hooks());
     assert_eq!(service.failover_after, Duration::from_secs(10));
+}
+
+#[test]
+fn a_group_gives_its_record_to_every_zone_of_its_directory() {
+    let directory = tempfile::tempdir().unwrap();
+    let customers = directory.path().join("customers");
+    std::fs::create_dir(&customers).unwrap();
+    for origin in ["a.test", "b.test"] {
+        let text = "@ 60 SOA ns1 root 1 60 60 60 5\n@ 60 NS ns1\nns1 60 A 127.0.0.1\n";
+        std::fs::write(customers.join(format!("{origin}.zone")), text).unwrap();
+    }
+    let text = "state_dir = \".\"\n[listen]\ndns = [\"127.0.0.1:0\"]\ncontrol = \"c\"\n\
+        [[zone]]\ngroup = \"customers\"\ndirectory = \"customers/\"\n[probe]\nkind = \"tcp\"\n\
+        [[pool]]\nname = \"one\"\nservers = [{ name = \"e1.x.\", addresses = [\"10.0.0.1\"] }]\n\
+        [[pool]]\nname = \"two\"\nservers = [{ name = \"e2.x.\", addresses = [\"10.0.0.2\"] }]\n\
+        [[service]]\nname = \"xmpp\"\npools = [\"one\", \"two\"]\n\
+        records = [{ srv = \"_xmpp-server._tcp\", in = \"customers\", port = 5269 }]\n";
+    let path = directory.path().join("switchback.toml");
+    std::fs::write(&path, text).unwrap();
+    let (config, warnings) = config::load(&path).unwrap();
+    assert_eq!(warnings, []);
+    assert_eq!(config.zones.len(), 2);
+    assert!(
+        config
+            .zones
+            .iter()
+            .all(|zone| zone.group.as_deref() == Some("customers"))
+    );
+    assert_eq!(config.records.values().next().unwrap().len(), 2);
 }
