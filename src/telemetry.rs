@@ -1,1 +1,106 @@
-//! **IO.**
+//! **IO.** The only place where decisions become log lines.
+//!
+//! One line per transition. Nothing that a stranger sends makes a line.
+
+use std::fmt::Display;
+use std::io::IsTerminal;
+
+use tracing::{error, info, warn};
+use tracing_subscriber::EnvFilter;
+
+use crate::failover::Event;
+use crate::health::Health;
+use crate::hook::RunnerEvent;
+use crate::runbook::Phase;
+use crate::server::LocalAddrs;
+
+/// Writes log lines to standard error; `SWITCHBACK_LOG` sets the level (`info` by default).
+/// Only the first call counts.
+pub fn init() {
+    let filter = EnvFilter::try_from_env("SWITCHBACK_LOG")
+        .unwrap_or_else(|_| EnvFilter::new("info,hickory_server=error,hickory_proto=error"));
+    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(colours)
+        .with_target(false);
+    // Somebody else's subscriber is as good.
+    let _ = lines.try_init();
+}
+
+/// What the engine tells.
+pub fn event(event: &Event) {
+    match event {
+        Event::HealthChanged {
+            to: Health::Down | Health::Degraded,
+            ..
+        }
+        | Event::Uplink { up: false, .. } => warn!("{event}"),
+        Event::OperationEnded {
+            phase: Phase::Halted(_) | Phase::NeedsHuman(_),
+            ..
+        } => {
+            error!("{event}");
+        }
+        Event::HealthChanged { .. }
+        | Event::Published { .. }
+        | Event::OperationBegan { .. }
+        | Event::Task { .. }
+        | Event::OperationEnded { .. }
+        | Event::Reasoning { .. }
+        | Event::Uplink { .. }
+        | Event::Override { .. } => info!("{event}"),
+    }
+}
+
+/// What the hook runner tells of itself.
+pub fn runner(event: &RunnerEvent) {
+    if let RunnerEvent::RunnerLost { why } = event {
+        error!("hook runner: {why}");
+    }
+}
+
+/// The store began to fail (`Some`), or works again.
+pub fn store(failed: Option<&str>) {
+    match failed {
+        Some(why) => error!("{why}; hooks wait, answers go on"),
+        None => info!("the state can be written again"),
+    }
+}
+
+/// A publication was refused; the old one goes on being served.
+pub fn refused(why: &dyn Display) {
+    error!("not published, the old data is served on: {why}");
+}
+
+/// How a reload ended.
+pub fn reload(refused: Option<&String>) {
+    match refused {
+        Some(why) => error!("reload refused, nothing has changed: {why}"),
+        None => info!("reloaded"),
+    }
+}
+
+/// A warning of the configuration.
+pub fn warning(what: &dyn Display) {
+    warn!("{what}");
+}
+
+/// Somebody should look at this.
+pub fn alarm(what: &str) {
+    error!("{what}");
+}
+
+/// Answers are given from here on.
+pub fn ready(addresses: &LocalAddrs) {
+    let dns = addresses.dns.iter().map(ToString::to_string);
+    let tls = addresses.tls.iter().map(|at| format!("{at} (TLS)"));
+    let all: Vec<String> = dns.chain(tls).collect();
+    info!("ready: answering at {}", all.join(", "));
+}
+
+/// The end.
+pub fn ended() {
+    info!("ended");
+}

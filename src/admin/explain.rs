@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::health::Health;
+use crate::health::PoolHealth;
 use crate::ids::{PoolName, ServiceName};
 use crate::time::Wall;
 
@@ -34,7 +34,7 @@ pub struct ExplainedPool {
     /// The priority of its SRV records.
     pub priority: u16,
     /// What is believed of it.
-    pub health: Health,
+    pub health: PoolHealth,
     /// Why it stands here, and why its health is this, a sentence each.
     pub because: Vec<String>,
     /// What would change that next, a sentence each: "fails over when 1 more look is bad",

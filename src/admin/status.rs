@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use serde::{Deserialize, Serialize};
 
 use crate::failover::Standby;
-use crate::health::Health;
+use crate::health::{Health, PoolHealth};
 use crate::ids::{Generation, OperationId, PoolName, Serial, ServerName, ServiceName};
 use crate::time::Wall;
 
@@ -107,7 +107,7 @@ pub struct PoolStatus {
     /// Its name.
     pub name: PoolName,
     /// What is believed of it.
-    pub health: Health,
+    pub health: PoolHealth,
     /// Whether its port is open while it stands by.
     pub standby: Standby,
     /// Set while it is the target of an operation: its verdicts wait.
@@ -213,7 +213,7 @@ pub struct Ranked {
     /// The priority of its SRV records.
     pub priority: u16,
     /// What is believed of it.
-    pub health: Health,
+    pub health: PoolHealth,
     /// Those of its servers that are listed.
     pub servers: Vec<ServerName>,
 }

@@ -1,18 +1,12 @@
 //! **Pure.** A query and a snapshot to a response.
 //!
-<<<<<<< HEAD
 //! `query` reads the packet, `resolve` finds the [`Answer`], which is a value, and
-//! [`encode`] writes it. [`respond`] is the three together. To read the algorithm of RFC 1034
+//! [`encode()`] writes it. [`respond`] is the three together. To read the algorithm of RFC 1034
 //! section 4.3.2, read `resolve`.
 //!
-//! What is to come has its place: an EDNS option is read in `query` and written in [`encode`];
+//! What is to come has its place: an EDNS option is read in `query` and written in [`encode()`];
 //! DNSSEC adds RRsets to an [`Answer`] where `resolve` concludes; a compiled answer replaces
 //! `resolve` and leaves the other two as they are.
-=======
-//! [`query`] reads the packet, [`resolve`] finds the [`Answer`], which is a value, and
-//! [`encode()`] writes it. [`respond`] is the three together. To read the algorithm of RFC 1034
-//! section 4.3.2, read [`resolve`].
->>>>>>> lab
 //!
 //! Invariants: no packet makes it panic; a response is never answered; the question goes back
 //! octet for octet; an RRset is whole or absent; only what the answer needs sets TC.

@@ -14,6 +14,7 @@ pub(super) fn run(arguments: Serve) -> Result<Exit, CommandError> {
             zones: arguments.zone,
         }
     };
+    crate::telemetry::init();
     let runtime = wiring::runtime()?;
     let served = runtime.block_on(async {
         let shutdown = wiring::told_to_end()?;

@@ -1,35 +1,19 @@
 //! The calls into the rest: configuration, daemon, probes, hook runner.
 
 use std::future::Future;
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
-use super::args::Probe;
+use super::args::{self, Probe};
 use super::output::CommandError;
-use super::probe::Seen;
-
-/// What to serve.
-#[derive(Debug)]
-pub(super) enum Source {
-    /// What a configuration says.
-    File(PathBuf),
-    /// Zones, by origin and master file, and nothing else.
-    Plain {
-        /// Where to listen.
-        listen: Vec<SocketAddr>,
-        /// The zones.
-        zones: Vec<(String, PathBuf)>,
-    },
-}
-
-/// Sent once the daemon answers.
-#[derive(Debug)]
-pub(super) struct Ready;
+use super::probe::{Phase, Seen};
+use crate::daemon::{self, Options};
+pub(super) use crate::daemon::{Ready, Source};
+use crate::probe::{self, Look, ProbeSpec, Roots};
 
 /// What is wrong with a configuration, each with its place.
 pub(super) struct CheckReport {
@@ -59,35 +43,75 @@ pub(super) fn told_to_end() -> Result<impl Future<Output = ()>, CommandError> {
     })
 }
 
-fn not_wired(what: &str) -> CommandError {
-    CommandError::Failed(format!("{what} is not part of this build"))
-}
-
 /// Runs the daemon until `shutdown` is ready. `ready` is told once it answers.
 pub(super) async fn serve(
     source: Source,
     ready: Option<oneshot::Sender<Ready>>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), CommandError> {
-    drop((ready, shutdown));
-    Err(not_wired(&match source {
-        Source::File(file) => format!("the daemon of {}", file.display()),
-        Source::Plain { listen, zones } => {
-            format!("a server of {} zones on {listen:?}", zones.len())
-        }
-    }))
+    let served = daemon::run(Options { source, ready }, shutdown).await;
+    served.map_err(|error| CommandError::Failed(error.to_string()))
 }
 
 /// All that is wrong with a configuration.
 pub(super) fn check(config: &Path) -> Result<CheckReport, CommandError> {
-    let _ = config;
-    Err(not_wired("the check"))
+    let report = crate::config::check(config);
+    Ok(CheckReport {
+        problems: report.errors.iter().map(ToString::to_string).collect(),
+        warnings: report.warnings.iter().map(ToString::to_string).collect(),
+    })
 }
 
 /// One look.
 pub(super) async fn look(arguments: Probe) -> Result<Seen, CommandError> {
-    drop(arguments);
-    Err(not_wired("the probe"))
+    let (server, spec) = (arguments.server, spec_of(arguments));
+    let looked = probe::look(&spec, server, true).await;
+    let Look {
+        verdict,
+        depth,
+        phases,
+    } = looked.map_err(|error| CommandError::Failed(error.to_string()))?;
+    let phases = phases.into_iter().map(|phase| Phase {
+        name: phase.name,
+        took: phase.took,
+        note: phase.note.into_owned(),
+    });
+    Ok(Seen {
+        verdict,
+        depth,
+        phases: phases.collect(),
+    })
+}
+
+/// A probe of one look: what concerns its repetition has no meaning.
+fn spec_of(arguments: Probe) -> ProbeSpec {
+    let Probe {
+        server,
+        kind,
+        domain,
+        from,
+        timeout,
+        ca_file,
+    } = arguments;
+    ProbeSpec {
+        kind: match kind {
+            args::Kind::Tcp => probe::Kind::Tcp,
+            args::Kind::Xmpp => probe::Kind::Xmpp,
+            args::Kind::XmppTls => probe::Kind::XmppTls,
+            args::Kind::Tls => probe::Kind::Tls,
+        },
+        port: server.port(),
+        domain,
+        from,
+        interval: timeout,
+        tls_interval: timeout,
+        timeout,
+        rise: 1,
+        fall: 1,
+        hold: false,
+        roots: ca_file.map_or(Roots::System, Roots::File),
+        command: None,
+    }
 }
 
 /// The hook runner, which ends with its own exit code.

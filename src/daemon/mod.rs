@@ -1,1 +1,22 @@
-//! **IO.**
+//! **IO.** The daemon: the sole owner of the engine, and of what it commands.
+//!
+//! One task, [`core::Core`], owns the engine, the store and the snapshot. Everything else
+//! (probes, hooks, the control socket, signals) sends it messages over bounded channels, and it
+//! takes them one by one: message → [`Engine::handle`] → actions, in order. What is to be
+//! durable is committed before the action behind it is carried out.
+//!
+//! [`Engine::handle`]: crate::failover::Engine::handle
+
+mod control;
+mod core;
+mod disk;
+mod error;
+mod explain;
+mod hooks;
+mod publisher;
+mod reload;
+mod start;
+mod status;
+
+pub use error::DaemonError;
+pub use start::{Options, Ready, Source, run};

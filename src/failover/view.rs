@@ -128,11 +128,15 @@ impl Engine {
 
     /// The operations under way.
     pub fn operations(&self) -> impl Iterator<Item = &Operation> {
-        self.services.values().filter_map(|state| state.memory.operation.as_ref())
+        self.services
+            .values()
+            .filter_map(|state| state.memory.operation.as_ref())
     }
 
     /// What is published of every service.
     pub fn published(&self) -> impl Iterator<Item = (&ServiceName, &Publication)> {
-        self.services.iter().map(|(name, state)| (name, &state.memory.published))
+        self.services
+            .iter()
+            .map(|(name, state)| (name, &state.memory.published))
     }
 }

@@ -46,7 +46,7 @@ fn write_pool(
         page,
         "{position}. {}  {}  priority {}{active}",
         paint.head(&format!("{:<width$}", pool.pool)),
-        paint.health(pool.health, 0),
+        paint.pool_health(pool.health, 0),
         pool.priority,
     )?;
     for line in &pool.because {

@@ -129,7 +129,7 @@ fn write_service(
             "  {:>3}  {:<width$}  {}  {}",
             ranked.priority,
             ranked.pool,
-            paint.health(ranked.health, 8),
+            paint.pool_health(ranked.health, 9),
             servers.join(" ")
         )?;
     }
@@ -215,7 +215,7 @@ fn write_pool_head(page: &mut String, pool: &PoolStatus, now: Wall, paint: Paint
         page,
         "{}  {}",
         paint.head(&format!("pool {}", pool.name)),
-        paint.health(pool.health, 0)
+        paint.pool_health(pool.health, 0)
     )?;
     if pool.standby == crate::failover::Standby::Cold {
         write!(page, ", cold standby")?;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::health::Health;
+use crate::health::{Health, PoolHealth};
 
 /// Whether to colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +51,7 @@ impl Paint {
         self.wrap("2", text)
     }
 
-    /// The word for a health, padded to `width` and coloured.
+    /// The word for the health of an endpoint or a server, padded to `width` and coloured.
     #[must_use]
     pub fn health(self, health: Health, width: usize) -> String {
         let word = format!("{health:<width$}");
@@ -59,6 +59,17 @@ impl Paint {
             Health::Up => self.good(&word),
             Health::Down => self.loud(&word),
             Health::Degraded | Health::Unknown => self.odd(&word),
+        }
+    }
+
+    /// The word for the health of a pool, padded to `width` and coloured.
+    #[must_use]
+    pub fn pool_health(self, health: PoolHealth, width: usize) -> String {
+        let word = format!("{health:<width$}");
+        match health {
+            PoolHealth::Up => self.good(&word),
+            PoolHealth::Down => self.loud(&word),
+            PoolHealth::Degraded | PoolHealth::PartlyUp | PoolHealth::Unknown => self.odd(&word),
         }
     }
 }

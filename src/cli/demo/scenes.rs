@@ -16,7 +16,7 @@ use crate::admin::text::duration;
 use crate::admin::{self, Answer, Request};
 use crate::cli::output::{CommandError, Out};
 use crate::clock;
-use crate::health::Health;
+use crate::health::PoolHealth;
 use crate::ids::OperationId;
 use crate::time::Mono;
 
@@ -52,7 +52,11 @@ impl Scenes {
         writeln!(out, "    switchback status --control {control}")?;
         writeln!(out)?;
         self.status_when("all pools to be up", |status| {
-            !status.pools.is_empty() && status.pools.iter().all(|pool| pool.health == Health::Up)
+            !status.pools.is_empty()
+                && status
+                    .pools
+                    .iter()
+                    .all(|pool| pool.health == PoolHealth::Up)
         })
         .await?;
         let answer = self

@@ -1,0 +1,74 @@
+//! Requests on their way to the core, and its answers on their way back.
+
+use std::path::PathBuf;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::reload::{self, Loaded};
+use crate::admin::{Control, Request, Response};
+use crate::ids::ServiceName;
+use crate::telemetry;
+
+/// What the core is asked.
+pub(super) enum Message {
+    /// Everything.
+    Status(oneshot::Sender<Response>),
+    /// Why a service stands as it stands.
+    Explain(ServiceName, oneshot::Sender<Response>),
+    /// To take a configuration that was read.
+    Adopt(Box<Loaded>, oneshot::Sender<Response>),
+}
+
+/// The far end of the core's inbox.
+#[derive(Clone)]
+pub(super) struct Desk {
+    /// `None`: a plain server, which has no configuration to read again.
+    pub(super) config: Option<PathBuf>,
+    pub(super) core: mpsc::Sender<Message>,
+}
+
+impl Desk {
+    /// Reads the configuration again, apart from the core: a large zone must not hold up a
+    /// failover.
+    pub(super) async fn reload(&self) -> Response {
+        let Some(path) = self.config.clone() else {
+            return Response::error(
+                "this server was started without a configuration; start it again to read the zones anew",
+            );
+        };
+        match tokio::task::spawn_blocking(move || reload::read(&path)).await {
+            Ok(Ok(loaded)) => {
+                self.ask(|reply| Message::Adopt(Box::new(loaded), reply))
+                    .await
+            }
+            Ok(Err(problems)) => {
+                telemetry::reload(Some(&problems.to_string()));
+                Response::error(format!("{problems}\nnothing has changed"))
+            }
+            Err(error) => Response::error(format!(
+                "the reload broke off: {error}; nothing has changed"
+            )),
+        }
+    }
+
+    async fn ask(&self, message: impl FnOnce(oneshot::Sender<Response>) -> Message) -> Response {
+        let (reply, answer) = oneshot::channel();
+        let ending = || Response::error("the daemon is ending");
+        if self.core.send(message(reply)).await.is_err() {
+            return ending();
+        }
+        answer.await.unwrap_or_else(|_| ending())
+    }
+}
+
+impl Control for Desk {
+    async fn handle(&self, request: Request) -> Response {
+        match request {
+            Request::Status => self.ask(Message::Status).await,
+            Request::Explain { service } => {
+                self.ask(|reply| Message::Explain(service, reply)).await
+            }
+            Request::Reload => self.reload().await,
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! The daemon's one task: message → engine → actions.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::control::Message;
+use super::disk::Disk;
+use super::hooks::{Hooks, input_of};
+use super::publisher::Publisher;
+use crate::admin::Response;
+use crate::clock;
+use crate::config::Config;
+use crate::failover::{Action, Engine, Input, Publication, ReferenceLook};
+use crate::health::Observation;
+use crate::hook::RunnerEvent;
+use crate::ids::{Endpoint, ServiceName};
+use crate::probe::{Prober, reference};
+use crate::server::Serving;
+use crate::telemetry;
+use crate::time::{Mono, Now, Wall};
+
+/// What could not be done is tried again so often.
+const RETRY: Duration = Duration::from_secs(1);
+/// A reference target has so long to answer.
+const REFERENCE_TIMEOUT: Duration = Duration::from_secs(1);
+/// So many messages of one kind are taken before the engine's actions are carried out.
+const BATCH: usize = 256;
+
+/// The ends of the channels that the core reads.
+pub(super) struct Inbox {
+    pub(super) observations: mpsc::Receiver<Observation>,
+    pub(super) references: mpsc::Receiver<reference::Answer>,
+    pub(super) hooks: mpsc::Receiver<RunnerEvent>,
+    pub(super) messages: mpsc::Receiver<Message>,
+}
+
+/// Everything that changes while the daemon runs.
+pub(super) struct Core {
+    pub(super) engine: Engine,
+    pub(super) config: Config,
+    pub(super) disk: Disk,
+    pub(super) publisher: Publisher,
+    pub(super) hooks: Hooks,
+    pub(super) prober: Prober,
+    pub(super) references: mpsc::Sender<reference::Answer>,
+    pub(super) serving: Option<Serving>,
+    pub(super) started: Now,
+    /// What somebody should know until the daemon ends: a state file that was set aside.
+    pub(super) notices: Vec<String>,
+    /// Why the latest publication was refused, if it was.
+    pub(super) unpublished: Option<String>,
+    /// Publications that wait until the disk takes the journal that they belong to.
+    pub(super) held: BTreeMap<ServiceName, Publication>,
+    pub(super) retry_at: Option<Mono>,
+}
+
+/// What the engine wanted, sorted: durable things first, then visible ones.
+#[derive(Default)]
+struct Wanted {
+    publications: BTreeMap<ServiceName, Publication>,
+    looks: Vec<Endpoint>,
+    references: Vec<std::net::SocketAddr>,
+    abandoned: Vec<crate::ids::OperationId>,
+}
+
+enum Woken {
+    Observed(Observation),
+    Reference(reference::Answer),
+    Hook(RunnerEvent),
+    Message(Message),
+    Time,
+    Shutdown,
+}
+
+impl Core {
+    /// Runs until `shutdown` is ready.
+    pub(super) async fn run(&mut self, inbox: &mut Inbox, shutdown: impl Future<Output = ()>) {
+        tokio::pin!(shutdown);
+        loop {
+            let woken = self.wait(inbox, &mut shutdown, None).await;
+            if matches!(woken, Woken::Shutdown) {
+                return;
+            }
+            self.take(inbox, woken);
+            self.act().await;
+        }
+    }
+
+    /// Takes observations until every endpoint has been looked at, or `deadline` has come. Says
+    /// whether it was not told to shut down.
+    pub(super) async fn first_round(
+        &mut self,
+        inbox: &mut Inbox,
+        deadline: Mono,
+        shutdown: impl Future<Output = ()>,
+    ) -> bool {
+        tokio::pin!(shutdown);
+        while !self.engine.has_seen_all() && clock::mono() < deadline {
+            let woken = self.wait(inbox, &mut shutdown, Some(deadline)).await;
+            if matches!(woken, Woken::Shutdown) {
+                return false;
+            }
+            self.take(inbox, woken);
+            self.act().await;
+        }
+        true
+    }
+
+    async fn wait(
+        &self,
+        inbox: &mut Inbox,
+        shutdown: &mut (impl Future<Output = ()> + Unpin),
+        deadline: Option<Mono>,
+    ) -> Woken {
+        let wake = self
+            .engine
+            .poll_timeout()
+            .into_iter()
+            .chain(self.retry_at)
+            .chain(deadline);
+        let wake = wake.min().map(clock::instant);
+        let time = async {
+            match wake {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = shutdown => Woken::Shutdown,
+            Some(look) = inbox.observations.recv() => Woken::Observed(look),
+            Some(answer) = inbox.references.recv() => Woken::Reference(answer),
+            Some(event) = inbox.hooks.recv() => Woken::Hook(event),
+            Some(message) = inbox.messages.recv() => Woken::Message(message),
+            () = time => Woken::Time,
+        }
+    }
+
+    fn take(&mut self, inbox: &mut Inbox, woken: Woken) {
+        match woken {
+            Woken::Observed(look) => {
+                self.engine.handle(clock::now(), Input::Observed(look));
+                for _ in 1..BATCH {
+                    let Ok(look) = inbox.observations.try_recv() else {
+                        break;
+                    };
+                    self.engine.handle(clock::now(), Input::Observed(look));
+                }
+            }
+            Woken::Reference(answer) => {
+                let reference::Answer {
+                    target,
+                    begun,
+                    reachable,
+                    ..
+                } = answer;
+                let look = ReferenceLook {
+                    target,
+                    begun,
+                    reachable,
+                };
+                self.engine.handle(clock::now(), Input::Reference(look));
+            }
+            Woken::Hook(event) => {
+                telemetry::runner(&event);
+                if let Some(input) = input_of(&event) {
+                    self.engine.handle(clock::now(), input);
+                }
+            }
+            Woken::Message(message) => self.answer(message),
+            Woken::Time | Woken::Shutdown => self.engine.handle(clock::now(), Input::TimePassed),
+        }
+    }
+
+    fn answer(&mut self, message: Message) {
+        match message {
+            Message::Status(reply) => send(reply, self.status(clock::now())),
+            Message::Explain(service, reply) => send(reply, self.explain(clock::now(), &service)),
+            Message::Adopt(loaded, reply) => send(reply, self.adopt(*loaded)),
+        }
+    }
+
+    /// Carries out what the engine wants. What is durable comes first, then what is visible.
+    pub(super) async fn act(&mut self) {
+        loop {
+            let now = clock::now();
+            let wanted = self.sort_actions(now);
+            self.commit(now);
+            self.publish(wanted.publications);
+            for operation in wanted.abandoned {
+                self.hooks.abandon(operation).await;
+            }
+            for endpoint in wanted.looks {
+                self.prober.look_now(&endpoint);
+            }
+            self.look_at_references(wanted.references);
+            if self.disk.failed().is_none() {
+                for input in self.hooks.hand_over(now.mono).await {
+                    self.engine.handle(now, input);
+                }
+            }
+            self.set_retry(now.mono);
+            // A call that could not be made, or a disk that fails, is news for the engine.
+            if !self.engine.has_actions() {
+                return;
+            }
+        }
+    }
+
+    fn sort_actions(&mut self, now: Now) -> Wanted {
+        let mut wanted = Wanted::default();
+        while let Some(action) = self.engine.poll_action() {
+            match action {
+                Action::Persist(changes) => self.disk.note(&changes),
+                Action::Publish(service, publication) => {
+                    wanted.publications.insert(service, publication);
+                }
+                Action::RunHook(call) => self.hooks.push(now.mono, *call),
+                Action::AbandonHooks(operation) => wanted.abandoned.push(operation),
+                Action::Look(endpoints) => wanted.looks.extend(endpoints),
+                Action::LookAtReferences(targets) => wanted.references.extend(targets),
+                Action::Tell(event) => {
+                    telemetry::event(&event);
+                    self.disk.note_event(now.wall, &event);
+                }
+            }
+        }
+        wanted
+    }
+
+    /// Makes durable what waits. The engine hears of it when the disk begins to fail, and when
+    /// it works again.
+    fn commit(&mut self, now: Now) {
+        let is_time = self.retry_at.is_none_or(|at| at <= now.mono);
+        if !self.disk.is_pending() || self.disk.failed().is_some() && !is_time {
+            return;
+        }
+        let worked = self.disk.failed().is_none();
+        let works = self.disk.commit(Vec::new());
+        if works != worked {
+            telemetry::store(self.disk.failed());
+            self.engine.handle(now, Input::Store { works });
+        }
+    }
+
+    /// Publishes in one swap. A move by a runbook waits until its journal is durable; all else
+    /// is served from the reserve of serials even while the disk fails.
+    fn publish(&mut self, publications: BTreeMap<ServiceName, Publication>) {
+        self.held.extend(publications);
+        let failed = self.disk.failed().is_some();
+        let policy = self.engine.policy();
+        let (waiting, ready) = std::mem::take(&mut self.held)
+            .into_iter()
+            .partition(|(name, _)| {
+                failed
+                    && policy
+                        .services
+                        .get(name)
+                        .is_some_and(|service| service.runbook.has_hooks())
+            });
+        self.held = waiting;
+        let ready: BTreeMap<_, _> = ready;
+        if ready.is_empty() {
+            return;
+        }
+        match self.publisher.publish(ready, &mut self.disk) {
+            Ok(()) => self.unpublished = None,
+            Err(error) => {
+                telemetry::refused(&error);
+                self.unpublished = Some(error.to_string());
+            }
+        }
+    }
+
+    fn look_at_references(&self, targets: Vec<std::net::SocketAddr>) {
+        if targets.is_empty() {
+            return;
+        }
+        let answers = self.references.clone();
+        // At most one such task a second and family, each ends with its timeout.
+        tokio::spawn(async move {
+            reference::look_at(&targets, REFERENCE_TIMEOUT, &answers).await;
+        });
+    }
+
+    fn set_retry(&mut self, now: Mono) {
+        let needed = self.disk.failed().is_some() || self.hooks.is_waiting();
+        self.retry_at = match self.retry_at {
+            _ if !needed => None,
+            Some(at) if at > now => Some(at),
+            _ => Some(now + RETRY),
+        };
+    }
+
+    /// A point of the monotonic clock as people read it.
+    pub(super) fn wall_of(&self, now: Now, at: Mono) -> Wall {
+        let ago = now.mono.since(at);
+        Wall(
+            now.wall
+                .0
+                .saturating_sub(u64::try_from(ago.as_millis()).unwrap_or(u64::MAX)),
+        )
+    }
+
+    /// Ends everything in order: hooks, probes, the disk, and last the answers.
+    pub(super) async fn shut_down(mut self) {
+        self.prober.stop().await;
+        self.hooks.stop().await;
+        let mut disk = self.disk;
+        if !disk.commit(self.publisher.last_writes()) {
+            telemetry::store(disk.failed());
+        }
+        if let Some(serving) = self.serving.take() {
+            serving.shut_down().await;
+        }
+    }
+}
+
+/// A client that went away needs no answer.
+fn send(reply: oneshot::Sender<Response>, response: Response) {
+    let _ = reply.send(response);
+}

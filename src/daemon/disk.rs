@@ -1,0 +1,174 @@
+//! The engine's memory on the disk: which row holds what, and what to do while the disk fails.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::DaemonError;
+use crate::failover::{Change, Event, Memory, ServiceMemory};
+use crate::ids::ServiceName;
+use crate::store::{Store, StoreError, Table, Write};
+use crate::time::Wall;
+
+/// The row of all overrides.
+const OVERRIDES: &str = "all";
+/// The row of the number of the next operation.
+const NEXT_OPERATION: &str = "next-operation";
+/// Events that wait while the disk fails; older ones go.
+const EVENTS_MAX: usize = 1000;
+
+/// Reads what the engine goes on from.
+///
+/// # Errors
+/// The disk's, or a row that is no memory.
+pub(super) fn read_memory(store: &Store) -> Result<Memory, DaemonError> {
+    let mut memory = Memory::default();
+    for (name, json) in store.scan(Table::Services)? {
+        let service: ServiceMemory = parse(&format!("services/{name}"), &json)?;
+        memory
+            .services
+            .insert(ServiceName::from(name.as_str()), service);
+    }
+    for (key, json) in store.scan(Table::Overrides)? {
+        if key == OVERRIDES {
+            memory.overrides = parse("overrides", &json)?;
+        }
+    }
+    for (key, json) in store.scan(Table::Meta)? {
+        if key == NEXT_OPERATION {
+            memory.next_operation = parse(NEXT_OPERATION, &json)?;
+        }
+    }
+    Ok(memory)
+}
+
+fn parse<T: DeserializeOwned>(what: &str, json: &str) -> Result<T, DaemonError> {
+    let damaged = |error: serde_json::Error| DaemonError::State {
+        what: what.to_owned(),
+        why: error.to_string(),
+    };
+    serde_json::from_str(json).map_err(damaged)
+}
+
+/// The store, and what waits for it while it fails.
+pub(super) struct Disk {
+    /// `None`: a plain server, which has nothing to remember.
+    store: Option<Store>,
+    /// Rows that could not be written, the latest value of each.
+    unwritten: BTreeMap<(&'static str, String), Write>,
+    events: VecDeque<Write>,
+    failed: Option<String>,
+}
+
+impl Disk {
+    pub(super) fn new(store: Option<Store>) -> Disk {
+        Disk {
+            store,
+            unwritten: BTreeMap::new(),
+            events: VecDeque::new(),
+            failed: None,
+        }
+    }
+
+    /// Why nothing can be written, if it cannot.
+    pub(super) fn failed(&self) -> Option<&str> {
+        self.failed.as_deref()
+    }
+
+    /// Notes changes and events to be written by the next [`Disk::commit`].
+    pub(super) fn note(&mut self, changes: &[Change]) {
+        for change in changes {
+            let (kind, write) = row(change);
+            let key = match &write {
+                Write::Put { key, .. } | Write::Delete { key, .. } => key.clone(),
+                Write::Event { .. } => continue,
+            };
+            self.unwritten.insert((kind, key), write);
+        }
+    }
+
+    /// Notes an event for the history.
+    pub(super) fn note_event(&mut self, wall: Wall, event: &Event) {
+        if self.events.len() >= EVENTS_MAX {
+            self.events.pop_front();
+        }
+        self.events.push_back(Write::Event {
+            wall,
+            json: json(event),
+        });
+    }
+
+    /// Whether anything waits to be written.
+    pub(super) fn is_pending(&self) -> bool {
+        !self.unwritten.is_empty() || !self.events.is_empty()
+    }
+
+    /// Writes all that waits, and `more`, in one transaction. What could not be written goes on
+    /// waiting. Says whether all is durable.
+    pub(super) fn commit(&mut self, more: Vec<Write>) -> bool {
+        let Some(store) = &self.store else {
+            self.unwritten.clear();
+            self.events.clear();
+            return true;
+        };
+        let mut writes: Vec<Write> = self.unwritten.values().cloned().collect();
+        writes.extend(self.events.iter().cloned());
+        writes.extend(more);
+        if writes.is_empty() {
+            return self.failed.is_none();
+        }
+        match blocking(|| store.commit(&writes)) {
+            Ok(()) => {
+                self.unwritten.clear();
+                self.events.clear();
+                self.failed = None;
+                true
+            }
+            Err(error) => {
+                self.failed = Some(error.to_string());
+                false
+            }
+        }
+    }
+}
+
+/// A commit waits for the disk: it must not hold up the other tasks of this thread.
+fn blocking(commit: impl FnOnce() -> Result<(), StoreError>) -> Result<(), StoreError> {
+    tokio::task::block_in_place(commit)
+}
+
+fn row(change: &Change) -> (&'static str, Write) {
+    let put = |table, key: String, json| Write::Put { table, key, json };
+    match change {
+        Change::Service(name, memory) => (
+            "service",
+            put(Table::Services, name.to_string(), json(memory)),
+        ),
+        Change::ServiceGone(name) => (
+            "service",
+            Write::Delete {
+                table: Table::Services,
+                key: name.to_string(),
+            },
+        ),
+        Change::Overrides(overrides) => (
+            "overrides",
+            put(Table::Overrides, OVERRIDES.to_owned(), json(overrides)),
+        ),
+        Change::NextOperation(id) => (
+            "meta",
+            put(Table::Meta, NEXT_OPERATION.to_owned(), json(id)),
+        ),
+        Change::Operation(operation) => {
+            let key = format!("{:020}", operation.id.0);
+            ("operation", put(Table::Operations, key, json(operation)))
+        }
+    }
+}
+
+/// The domain's types have string keys and finite numbers only: they always serialise.
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value)
+        .unwrap_or_else(|error| unreachable!("a type of the domain does not serialise: {error}"))
+}

@@ -1,0 +1,54 @@
+//! Why the daemon does not start.
+
+use crate::admin::SocketError;
+use crate::config::Problems;
+use crate::hook::HookError;
+use crate::probe::ProbeError;
+use crate::server::BindError;
+use crate::snapshot::GuardViolation;
+use crate::store::StoreError;
+
+/// Why the daemon does not start, or does not take a new configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// The configuration or a zone is wrong.
+    #[error(transparent)]
+    Config(#[from] Problems),
+    /// It cannot listen.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The state cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The probes cannot be made.
+    #[error(transparent)]
+    Probe(#[from] ProbeError),
+    /// The control socket cannot be made.
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+    /// The hook runner cannot be started.
+    #[error(transparent)]
+    Hook(#[from] HookError),
+    /// What would be published must not be.
+    #[error("the zones cannot be served:\n{}", violations.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Guard {
+        /// Every reason.
+        violations: Vec<GuardViolation>,
+    },
+    /// The state cannot be read.
+    #[error(
+        "state {what}: {why}; restore the state directory from a backup, or move it aside and start anew"
+    )]
+    State {
+        /// The row.
+        what: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Serials are used up and no more can be reserved.
+    #[error(transparent)]
+    Exhausted(#[from] crate::store::Exhausted),
+    /// Our own program cannot be found, to start the hook runner.
+    #[error("the path of this program cannot be read: {0}; start it by its full path")]
+    OwnPath(std::io::Error),
+}

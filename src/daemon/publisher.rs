@@ -1,0 +1,316 @@
+//! From publications to the one snapshot that answers: numbers first, then one swap.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+
+use super::DaemonError;
+use super::disk::Disk;
+use crate::config::Config;
+use crate::failover::{Policy, Publication};
+use crate::ids::{Generation, Serial, ServerName, ServiceName};
+use crate::snapshot::{ServiceRecord, ServiceSpec, Snapshot, SnapshotSpec};
+use crate::store::Counters;
+use crate::zone::{Name, Zone};
+
+/// One zone as loaded.
+#[derive(Clone)]
+struct ServedFile {
+    zone: Arc<Zone>,
+    /// Zones of a group share one serial; a zone of its own is a group of one.
+    group: String,
+    file_serial: Serial,
+}
+
+/// What the configuration contributes to a snapshot.
+#[derive(Clone)]
+pub(super) struct Ground {
+    zones: Vec<ServedFile>,
+    records: BTreeMap<ServiceName, Vec<ServiceRecord>>,
+    negative_ttl: BTreeMap<ServiceName, Duration>,
+    servers: Vec<(ServerName, Vec<std::net::IpAddr>)>,
+    /// The groups whose zones hold something of the service.
+    touched: BTreeMap<ServiceName, BTreeSet<String>>,
+}
+
+/// Where serials and generations come from.
+pub(super) enum Numbers {
+    /// From durably reserved blocks.
+    Reserved(Counters),
+    /// From the zone files: a plain server.
+    FromFiles(Generation),
+}
+
+/// Owns the snapshot.
+pub(super) struct Publisher {
+    ground: Ground,
+    numbers: Numbers,
+    serials: BTreeMap<String, Serial>,
+    publications: BTreeMap<ServiceName, Publication>,
+    snapshots: Arc<ArcSwap<Snapshot>>,
+}
+
+impl Ground {
+    pub(super) fn new(config: &Config) -> Ground {
+        let zones: Vec<ServedFile> = config
+            .zones
+            .iter()
+            .map(|loaded| ServedFile {
+                zone: Arc::clone(&loaded.zone),
+                group: loaded
+                    .group
+                    .clone()
+                    .unwrap_or_else(|| loaded.zone.origin().to_string()),
+                file_serial: loaded.zone.file_serial(),
+            })
+            .collect();
+        let mut touched = BTreeMap::new();
+        for (service, records) in &config.records {
+            let owners = records.iter().map(|record| match record {
+                ServiceRecord::Srv { owner, .. } | ServiceRecord::Address { owner } => {
+                    owner.clone()
+                }
+            });
+            let servers = server_names(&config.policy, service);
+            let groups = owners
+                .chain(servers)
+                .filter_map(|name| group_of(&zones, &name));
+            touched.insert(service.clone(), groups.collect());
+        }
+        let services = config.policy.services.iter();
+        Ground {
+            records: config.records.clone(),
+            negative_ttl: services
+                .map(|(name, s)| (name.clone(), s.ttl.min))
+                .collect(),
+            servers: config
+                .policy
+                .pools
+                .values()
+                .flat_map(|pool| &pool.servers)
+                .map(|server| (server.name.clone(), server.addresses.clone()))
+                .collect(),
+            zones,
+            touched,
+        }
+    }
+
+    fn floors(&self, groups: &BTreeSet<String>) -> BTreeMap<String, Serial> {
+        let mut floors: BTreeMap<String, Serial> = BTreeMap::new();
+        for zone in self
+            .zones
+            .iter()
+            .filter(|zone| groups.contains(&zone.group))
+        {
+            let floor = floors.entry(zone.group.clone()).or_insert(zone.file_serial);
+            if zone.file_serial.is_newer_than(*floor) {
+                *floor = zone.file_serial;
+            }
+        }
+        floors
+    }
+
+    fn all_groups(&self) -> BTreeSet<String> {
+        self.zones.iter().map(|zone| zone.group.clone()).collect()
+    }
+
+    /// The snapshot of these publications under these numbers.
+    fn snapshot(
+        &self,
+        generation: Generation,
+        serials: &BTreeMap<String, Serial>,
+        publications: &BTreeMap<ServiceName, Publication>,
+    ) -> Result<Snapshot, DaemonError> {
+        let zones = self.zones.iter().map(|zone| {
+            let serial = serials
+                .get(&zone.group)
+                .copied()
+                .unwrap_or(zone.file_serial);
+            (Arc::clone(&zone.zone), serial)
+        });
+        let services = publications.iter().filter_map(|(name, publication)| {
+            Some(ServiceSpec {
+                name: name.clone(),
+                records: self.records.get(name)?.clone(),
+                publication: publication.clone(),
+                negative_ttl: *self.negative_ttl.get(name)?,
+            })
+        });
+        let spec = SnapshotSpec {
+            generation,
+            zones: zones.collect(),
+            services: services.collect(),
+            servers: self.servers.clone(),
+        };
+        Snapshot::build(&spec).map_err(|violations| DaemonError::Guard { violations })
+    }
+
+    /// Whether these publications could be served.
+    ///
+    /// # Errors
+    /// Every reason against it.
+    pub(super) fn try_out(
+        &self,
+        publications: &BTreeMap<ServiceName, Publication>,
+    ) -> Result<(), DaemonError> {
+        self.snapshot(Generation(0), &BTreeMap::new(), publications)
+            .map(|_| ())
+    }
+}
+
+impl Publisher {
+    /// Publishes for the first time: every zone gets a new serial.
+    pub(super) fn start(
+        ground: Ground,
+        mut numbers: Numbers,
+        publications: BTreeMap<ServiceName, Publication>,
+        disk: &mut Disk,
+    ) -> Result<Publisher, DaemonError> {
+        let groups = ground.all_groups();
+        let mut serials = BTreeMap::new();
+        let generation = numbers.draw(&ground, &groups, &mut serials, disk)?;
+        let snapshot = ground.snapshot(generation, &serials, &publications)?;
+        let snapshots = Arc::new(ArcSwap::from_pointee(snapshot));
+        Ok(Publisher {
+            ground,
+            numbers,
+            serials,
+            publications,
+            snapshots,
+        })
+    }
+
+    /// The number of the snapshot that answers.
+    pub(super) fn generation(&self) -> Generation {
+        self.snapshots.load().generation()
+    }
+
+    /// The zones that are served, with the serial of each.
+    pub(super) fn serials(&self) -> Vec<(Name, Serial)> {
+        let snapshot = self.snapshots.load();
+        snapshot
+            .zones()
+            .map(|zone| (zone.origin().clone(), zone.serial()))
+            .collect()
+    }
+
+    pub(super) fn snapshots(&self) -> Arc<ArcSwap<Snapshot>> {
+        Arc::clone(&self.snapshots)
+    }
+
+    /// Swaps in new publications of these services: all their records and the serials of all
+    /// zones that they touch, in one store.
+    ///
+    /// # Errors
+    /// The guard's reasons, or that no serial is left. What was served goes on being served.
+    pub(super) fn publish(
+        &mut self,
+        changed: BTreeMap<ServiceName, Publication>,
+        disk: &mut Disk,
+    ) -> Result<(), DaemonError> {
+        let touched = changed
+            .keys()
+            .filter_map(|name| self.ground.touched.get(name));
+        let groups: BTreeSet<String> = touched.flatten().cloned().collect();
+        let mut publications = self.publications.clone();
+        publications.extend(changed);
+        self.swap(None, publications, &groups, disk)
+    }
+
+    /// Swaps in new zones and records along with the publications of all services.
+    ///
+    /// # Errors
+    /// As [`Publisher::publish`].
+    pub(super) fn reload(
+        &mut self,
+        ground: Ground,
+        publications: BTreeMap<ServiceName, Publication>,
+        disk: &mut Disk,
+    ) -> Result<(), DaemonError> {
+        let groups = ground.all_groups();
+        self.swap(Some(ground), publications, &groups, disk)
+    }
+
+    fn swap(
+        &mut self,
+        ground: Option<Ground>,
+        publications: BTreeMap<ServiceName, Publication>,
+        groups: &BTreeSet<String>,
+        disk: &mut Disk,
+    ) -> Result<(), DaemonError> {
+        let next = ground.as_ref().unwrap_or(&self.ground);
+        let mut serials = self.serials.clone();
+        let generation = self.numbers.draw(next, groups, &mut serials, disk)?;
+        let snapshot = next.snapshot(generation, &serials, &publications)?;
+        self.snapshots.store(Arc::new(snapshot));
+        self.serials = serials;
+        self.publications = publications;
+        if let Some(ground) = ground {
+            self.ground = ground;
+        }
+        Ok(())
+    }
+
+    /// At an orderly end: what is left of the reserved blocks is given back.
+    pub(super) fn last_writes(self) -> Vec<crate::store::Write> {
+        match self.numbers {
+            Numbers::Reserved(counters) => counters.into_last_writes(),
+            Numbers::FromFiles(_) => Vec::new(),
+        }
+    }
+}
+
+impl Numbers {
+    /// Draws a generation and a new serial for each of these groups.
+    fn draw(
+        &mut self,
+        ground: &Ground,
+        groups: &BTreeSet<String>,
+        serials: &mut BTreeMap<String, Serial>,
+        disk: &mut Disk,
+    ) -> Result<Generation, DaemonError> {
+        let counters = match self {
+            Numbers::Reserved(counters) => counters,
+            Numbers::FromFiles(generation) => {
+                generation.0 += 1;
+                *serials = ground.floors(groups);
+                return Ok(*generation);
+            }
+        };
+        let floors = ground.floors(groups);
+        let wanted = counters.reserve(floors.iter().map(|(group, floor)| (group.as_str(), *floor)));
+        // If the disk fails, what is left of the blocks is still good.
+        if !wanted.is_empty() && disk.commit(wanted.writes()) {
+            counters.confirm(wanted);
+        }
+        for (group, floor) in floors {
+            let serial = counters.next_serial(&group, floor)?;
+            serials.insert(group, serial);
+        }
+        Ok(counters.next_generation()?)
+    }
+}
+
+fn server_names(policy: &Policy, service: &ServiceName) -> Vec<Name> {
+    let pools = policy
+        .services
+        .get(service)
+        .map(|service| &service.pools[..])
+        .unwrap_or_default();
+    let pools = pools.iter().filter_map(|pool| policy.pools.get(pool));
+    let servers = pools.flat_map(|pool| &pool.servers);
+    servers
+        .filter_map(|server| server.name.as_str().parse().ok())
+        .collect()
+}
+
+/// The group of the zone that a name lies in: of the deepest one.
+fn group_of(zones: &[ServedFile], name: &Name) -> Option<String> {
+    let holds = zones
+        .iter()
+        .filter(|file| name.is_at_or_below(file.zone.origin()));
+    let deepest = holds.max_by_key(|file| file.zone.origin().labels().count())?;
+    Some(deepest.group.clone())
+}

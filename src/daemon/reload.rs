@@ -1,0 +1,78 @@
+//! Taking a new configuration: all of it, or nothing.
+
+use std::path::Path;
+
+use super::DaemonError;
+use super::core::Core;
+use super::publisher::Ground;
+use super::start::{assignments, publications};
+use crate::admin::{Answer, Response};
+use crate::clock;
+use crate::config::{self, Config, Problems, Warning};
+use crate::failover::Input;
+use crate::telemetry;
+
+/// A configuration that was read, with its zones.
+pub(super) struct Loaded {
+    config: Config,
+    warnings: Vec<Warning>,
+}
+
+/// Reads the configuration and all its zones.
+pub(super) fn read(path: &Path) -> Result<Loaded, Problems> {
+    let (config, warnings) = config::load(path)?;
+    Ok(Loaded { config, warnings })
+}
+
+impl Core {
+    /// Takes a configuration, or refuses it and changes nothing.
+    pub(super) fn adopt(&mut self, loaded: Loaded) -> Response {
+        let Loaded { config, warnings } = loaded;
+        let mut warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+        if config.listen != self.config.listen {
+            warnings.push("[listen] changed: that takes a restart".to_owned());
+        }
+        if config.state_dir != self.config.state_dir {
+            warnings.push("state_dir changed: that takes a restart".to_owned());
+        }
+        let result = self.try_adopt(config);
+        telemetry::reload(result.as_ref().err());
+        match result {
+            Ok(()) => {
+                let generation = self.publisher.generation();
+                Response::Ok(Answer::Reloaded {
+                    generation,
+                    warnings,
+                })
+            }
+            Err(why) => Response::error(format!("{why}\nnothing has changed")),
+        }
+    }
+
+    /// The new policy is tried on a copy of the engine, and what it would publish on a snapshot
+    /// that nobody sees: only when nothing speaks against it anything changes.
+    fn try_adopt(&mut self, config: Config) -> Result<(), String> {
+        self.engine
+            .admit(&config.policy)
+            .map_err(|refusal| refusal.to_string())?;
+        let mut engine = self.engine.clone();
+        engine.handle(clock::now(), Input::Policy(Box::new(config.policy.clone())));
+        let published = publications(&engine);
+        let ground = Ground::new(&config);
+        ground
+            .try_out(&published)
+            .map_err(|error: DaemonError| error.to_string())?;
+        self.prober
+            .reassign(assignments(&config))
+            .map_err(|error| error.to_string())?;
+        if let Err(error) = self.publisher.reload(ground, published, &mut self.disk) {
+            // The probes go back too: they were fit for the old configuration before.
+            let _ = self.prober.reassign(assignments(&self.config));
+            return Err(error.to_string());
+        }
+        self.engine = engine;
+        self.config = config;
+        self.held.clear();
+        Ok(())
+    }
+}

@@ -1,0 +1,281 @@
+//! Starting the daemon, step by step, and ending it.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::DaemonError;
+use super::control::Desk;
+use super::core::{Core, Inbox};
+use super::disk::{Disk, read_memory};
+use super::hooks::Hooks;
+use super::publisher::{Ground, Numbers, Publisher};
+use crate::admin::ControlSocket;
+use crate::clock;
+use crate::config::{self, Config};
+use crate::failover::{Engine, Memory, Publication};
+use crate::hook::{Runner, RunnerEvent};
+use crate::ids::{Generation, ProbeIndex, ServiceName};
+use crate::probe::{Assignment, Prober};
+use crate::server::{ListenSpec, Listeners, LocalAddrs, TlsSpec};
+use crate::store::{Counters, Opened, Store};
+use crate::telemetry;
+use crate::time::Now;
+
+/// So many observations wait for the engine.
+const OBSERVATIONS: usize = 4096;
+/// So many events of hooks wait: each run has two.
+const HOOK_EVENTS: usize = 64;
+/// So many requests wait.
+const REQUESTS: usize = 64;
+/// On the first start ever, answers wait so long for the first round of probes at the most.
+const FIRST_ROUND: Duration = Duration::from_secs(10);
+
+/// What to serve.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// What a configuration file says.
+    File(PathBuf),
+    /// Zones and nothing else: no probes, no state.
+    Plain {
+        /// Where to listen, UDP and TCP.
+        listen: Vec<SocketAddr>,
+        /// Origins with their master files.
+        zones: Vec<(String, PathBuf)>,
+    },
+}
+
+/// How to run.
+#[derive(Debug)]
+pub struct Options {
+    /// What to serve.
+    pub source: Source,
+    /// Told once answers are given.
+    pub ready: Option<oneshot::Sender<Ready>>,
+}
+
+/// The daemon answers.
+#[derive(Clone, Debug)]
+pub struct Ready {
+    /// Where, with the ports that it really has.
+    pub addresses: LocalAddrs,
+}
+
+/// Runs until `shutdown` is ready. Needs a multi-threaded runtime with time and IO.
+///
+/// # Errors
+/// What keeps it from starting. Once it answers, it ends only by `shutdown`.
+pub async fn run(options: Options, shutdown: impl Future<Output = ()>) -> Result<(), DaemonError> {
+    let started = clock::now();
+    let config = load(&options.source)?;
+    let listeners = Listeners::bind(&listen_spec(&config))?;
+    let addresses = listeners.local_addrs().clone();
+    let (messages, inbox_messages) = mpsc::channel(REQUESTS);
+    let desk = Desk {
+        config: file_of(&options.source),
+        core: messages,
+    };
+    let (stop, stopped) = watch::channel(false);
+    let socket = match &desk.config {
+        Some(_) => Some(ControlSocket::bind(&config.listen.control)?),
+        None => None,
+    };
+    let (mut core, mut inbox, first_start) =
+        open(config, desk.config.is_some(), started, inbox_messages).await?;
+    let reloads = reload_on_hangup(desk.clone(), stopped.clone());
+    let control = socket.map(|socket| tokio::spawn(socket.serve(Arc::new(desk), until(stopped))));
+
+    tokio::pin!(shutdown);
+    core.act().await;
+    let deadline = clock::mono() + FIRST_ROUND;
+    let goes_on = !first_start || core.first_round(&mut inbox, deadline, &mut shutdown).await;
+    if goes_on {
+        core.serving = Some(listeners.serve(core.publisher.snapshots()));
+        telemetry::ready(&addresses);
+        if let Some(ready) = options.ready {
+            // Whoever waited for it may have gone.
+            let _ = ready.send(Ready { addresses });
+        }
+        core.run(&mut inbox, &mut shutdown).await;
+    }
+    stop.send_replace(true);
+    if let Some(control) = control {
+        let _ = control.await;
+    }
+    reloads.abort();
+    core.shut_down().await;
+    telemetry::ended();
+    Ok(())
+}
+
+fn load(source: &Source) -> Result<Config, DaemonError> {
+    match source {
+        Source::File(path) => {
+            let (config, warnings) = config::load(path)?;
+            warnings
+                .iter()
+                .for_each(|warning| telemetry::warning(warning));
+            Ok(config)
+        }
+        Source::Plain { listen, zones } => Ok(config::plain(listen, zones)?),
+    }
+}
+
+fn file_of(source: &Source) -> Option<PathBuf> {
+    match source {
+        Source::File(path) => Some(path.clone()),
+        Source::Plain { .. } => None,
+    }
+}
+
+fn listen_spec(config: &Config) -> ListenSpec {
+    ListenSpec {
+        dns: config.listen.dns.clone(),
+        tls: config.listen.tls.as_ref().map(|tls| TlsSpec {
+            addresses: tls.addresses.clone(),
+            certificate: tls.certificate.clone(),
+            key: tls.key.clone(),
+        }),
+    }
+}
+
+/// Opens the state and everything that works on it.
+async fn open(
+    config: Config,
+    has_state: bool,
+    started: Now,
+    messages: mpsc::Receiver<super::control::Message>,
+) -> Result<(Core, Inbox, bool), DaemonError> {
+    let (hook_events, hooks) = mpsc::channel(HOOK_EVENTS);
+    let mut notices = Vec::new();
+    let (store, memory, numbers, runner) = if has_state {
+        let (store, opened) = Store::open(&config.state_dir, started.wall)?;
+        if let Opened::SetAside(path) = opened {
+            let notice = format!(
+                "the state was damaged and is set aside as {}: overrides, history and the active pools of before are lost; check `switchback status`",
+                path.display()
+            );
+            telemetry::alarm(&notice);
+            notices.push(notice);
+        }
+        let memory = read_memory(&store)?;
+        let counters = Counters::open(&store, started.wall)?;
+        let runner = start_runner(&config, hook_events).await?;
+        (Some(store), memory, Numbers::Reserved(counters), runner)
+    } else {
+        (
+            None,
+            Memory::default(),
+            Numbers::FromFiles(Generation(0)),
+            None,
+        )
+    };
+    let first_start = memory.services.is_empty() && !config.policy.services.is_empty();
+    let engine = Engine::new(config.policy.clone(), memory, clock::now());
+    let mut disk = Disk::new(store);
+    let publisher = Publisher::start(
+        Ground::new(&config),
+        numbers,
+        publications(&engine),
+        &mut disk,
+    )?;
+    let (sender, observations) = mpsc::channel(OBSERVATIONS);
+    let prober = Prober::start(assignments(&config), sender)?;
+    let (references, answers) = mpsc::channel(64.max(4 * config.policy.references.len()));
+    let core = Core {
+        engine,
+        config,
+        disk,
+        publisher,
+        hooks: Hooks::new(runner),
+        prober,
+        references,
+        serving: None,
+        started,
+        notices,
+        unpublished: None,
+        held: BTreeMap::new(),
+        retry_at: None,
+    };
+    let inbox = Inbox {
+        observations,
+        references: answers,
+        hooks,
+        messages,
+    };
+    Ok((core, inbox, first_start))
+}
+
+/// The runner is there from the start, whether hooks are configured or not: a reload may bring
+/// some. When this returns, no hook of an earlier run is alive.
+async fn start_runner(
+    config: &Config,
+    events: mpsc::Sender<RunnerEvent>,
+) -> Result<Option<Runner>, DaemonError> {
+    if config.policy.services.is_empty() {
+        return Ok(None);
+    }
+    let exe = std::env::current_exe().map_err(DaemonError::OwnPath)?;
+    Ok(Some(Runner::start(&exe, &config.state_dir, events).await?))
+}
+
+/// What the engine publishes of each service.
+pub(super) fn publications(engine: &Engine) -> BTreeMap<ServiceName, Publication> {
+    let published = engine.published();
+    published
+        .map(|(name, publication)| (name.clone(), publication.clone()))
+        .collect()
+}
+
+/// Each address of each server under each probe of its pool.
+pub(super) fn assignments(config: &Config) -> Vec<Assignment> {
+    let mut assignments = Vec::new();
+    for (name, pool) in &config.policy.pools {
+        let Some(specs) = config.probes.get(name) else {
+            continue;
+        };
+        for endpoint in pool.endpoints() {
+            for (index, spec) in (0u16..).zip(specs) {
+                assignments.push(Assignment {
+                    endpoint: endpoint.clone(),
+                    probe: ProbeIndex(index),
+                    spec: Arc::clone(spec),
+                });
+            }
+        }
+    }
+    assignments
+}
+
+/// SIGHUP reads the configuration again.
+fn reload_on_hangup(desk: Desk, stopped: watch::Receiver<bool>) -> tokio::task::JoinHandle<()> {
+    tokio::spawn(async move {
+        let Ok(mut hangups) = signal(SignalKind::hangup()) else {
+            telemetry::alarm("SIGHUP cannot be caught; `switchback reload` still works");
+            return;
+        };
+        let mut stopped = std::pin::pin!(until(stopped));
+        loop {
+            tokio::select! {
+                () = &mut stopped => return,
+                hangup = hangups.recv() => {
+                    if hangup.is_none() {
+                        return;
+                    }
+                    // How it ended is logged where it ends; nobody else waits for it.
+                    let _ = desk.reload().await;
+                }
+            }
+        }
+    })
+}
+
+async fn until(mut stopped: watch::Receiver<bool>) {
+    // The sender lives as long as the daemon: an error is a stop too.
+    let _ = stopped.wait_for(|stopped| *stopped).await;
+}
