@@ -137,3 +137,19 @@ fn a_reader_that_has_read_enough_causes_no_panic() {
     assert_eq!(said, "");
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
+
+#[test]
+fn a_probe_says_what_it_saw_and_ends_with_it() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let output = run(&["probe", &address, "--kind", "tcp"]);
+    let said = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains(&format!("{address}: good")), "{said}");
+
+    drop(listener);
+    let output = run(&["probe", &address, "--kind", "tcp"]);
+    let said = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains(&format!("{address}: refused")), "{said}");
+}

@@ -68,6 +68,19 @@ fn ranked(pool: &str, priority: u16, health: Health, servers: &[&str]) -> Ranked
     }
 }
 
+fn listening() -> Vec<Listening> {
+    vec![
+        Listening {
+            transport: Transport::Dns,
+            address: "192.0.2.53:53".parse().unwrap(),
+        },
+        Listening {
+            transport: Transport::Tls,
+            address: "192.0.2.53:853".parse().unwrap(),
+        },
+    ]
+}
+
 fn well() -> Status {
     let edge1 = server(
         "edge1.contoso.test.",
@@ -94,16 +107,7 @@ fn well() -> Status {
         started: ago_s(273_600),
         now: NOW,
         generation: Generation(17),
-        listening: vec![
-            Listening {
-                transport: Transport::Dns,
-                address: "192.0.2.53:53".parse().unwrap(),
-            },
-            Listening {
-                transport: Transport::Tls,
-                address: "192.0.2.53:853".parse().unwrap(),
-            },
-        ],
+        listening: listening(),
         zones: vec![ZoneStatus {
             origin: "contoso.test.".to_owned(),
             serial: Serial(1_795_473_400),

@@ -12,11 +12,12 @@ use super::publisher::Publisher;
 use crate::admin::Response;
 use crate::clock;
 use crate::config::Config;
-use crate::failover::{Action, Engine, Input, Publication, ReferenceLook};
+use crate::failover::{Action, Change, Engine, Input, Publication, ReferenceLook};
 use crate::health::Observation;
 use crate::hook::RunnerEvent;
 use crate::ids::{Endpoint, ServiceName};
 use crate::probe::{Prober, reference};
+use crate::runbook::Operation;
 use crate::server::Serving;
 use crate::telemetry;
 use crate::time::{Mono, Now, Wall};
@@ -54,6 +55,8 @@ pub(super) struct Core {
     /// Publications that wait until the disk takes the journal that they belong to.
     pub(super) held: BTreeMap<ServiceName, Publication>,
     pub(super) retry_at: Option<Mono>,
+    /// The latest operation of each service that ended since the start.
+    pub(super) ended: BTreeMap<ServiceName, Operation>,
 }
 
 /// What the engine wanted, sorted: durable things first, then visible ones.
@@ -212,7 +215,10 @@ impl Core {
         let mut wanted = Wanted::default();
         while let Some(action) = self.engine.poll_action() {
             match action {
-                Action::Persist(changes) => self.disk.note(&changes),
+                Action::Persist(changes) => {
+                    self.disk.note(&changes);
+                    self.note_ended(changes);
+                }
                 Action::Publish(service, publication) => {
                     wanted.publications.insert(service, publication);
                 }
@@ -227,6 +233,14 @@ impl Core {
             }
         }
         wanted
+    }
+
+    fn note_ended(&mut self, changes: Vec<Change>) {
+        for change in changes {
+            if let Change::Operation(operation) = change {
+                self.ended.insert(operation.service.clone(), *operation);
+            }
+        }
     }
 
     /// Makes durable what waits. The engine hears of it when the disk begins to fail, and when

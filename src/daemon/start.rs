@@ -201,6 +201,7 @@ async fn open(
         unpublished: None,
         held: BTreeMap::new(),
         retry_at: None,
+        ended: BTreeMap::new(),
     };
     let inbox = Inbox {
         observations,

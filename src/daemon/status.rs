@@ -214,7 +214,11 @@ impl Core {
                 Subject::DrainPool(pool) => pools.contains(pool),
                 Subject::DrainServer(_) => true,
             });
-        let shown = memory.operation.as_ref().or(memory.halted.as_ref());
+        let shown = memory
+            .operation
+            .as_ref()
+            .or_else(|| self.ended.get(name))
+            .or(memory.halted.as_ref());
         Some(ServiceStatus {
             name: name.clone(),
             mode: mode(&view).to_owned(),

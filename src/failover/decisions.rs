@@ -5,7 +5,7 @@ use super::decide::{Decision, Standing, decide};
 use super::engine::{Action, Engine};
 use super::rank::{PoolBelief, rank};
 use super::service_state::ServiceState;
-use super::{Because, Change, Event, Pool, Ranking, Service};
+use super::{Because, Change, Event, Pool, Publication, Ranking, Service};
 use crate::health::PoolHealth;
 use crate::ids::{PoolName, ServiceName};
 use crate::time::{Mono, Now};
@@ -217,8 +217,7 @@ impl Engine {
             .map(|ranked| ranked.pool.clone())
             .collect();
         let ttl_s = published.ttl.as_secs();
-        self.effects
-            .push_back(Action::Publish(name.clone(), published));
+        self.publish_soon(name, published);
         let (service, because) = (name.clone(), because.clone());
         self.tell(Event::Published {
             service,
@@ -226,6 +225,28 @@ impl Engine {
             ttl_s,
             because,
         });
+    }
+
+    /// Of several publications of a service that follow from one input only the last is seen,
+    /// in the place of the first: it alone is durable, and a hook that waits for the first must
+    /// not go before it.
+    fn publish_soon(&mut self, name: &ServiceName, publication: Publication) {
+        let earlier = self.effects.iter_mut().find_map(|effect| match effect {
+            Action::Publish(other, earlier) if other == name => Some(earlier),
+            Action::Publish(..)
+            | Action::Persist(_)
+            | Action::RunHook(_)
+            | Action::AbandonHooks(_)
+            | Action::Look(_)
+            | Action::LookAtReferences(_)
+            | Action::Tell(_) => None,
+        });
+        match earlier {
+            Some(earlier) => *earlier = publication,
+            None => self
+                .effects
+                .push_back(Action::Publish(name.clone(), publication)),
+        }
     }
 
     /// Makes the service's state durable with this input's other changes: only its latest state

@@ -127,8 +127,37 @@ impl Engine {
                 self.adopt_ranking(&name, &service, now);
             }
         }
+        for (name, memory) in known {
+            if let Some(operation) = memory.operation {
+                self.give_up(operation);
+            }
+            self.changes.push(Change::ServiceGone(name));
+        }
+    }
+
+    /// An operation whose service was taken out of the configuration while the daemon was down:
+    /// nothing can be run for it any more, but it must not vanish without a word.
+    fn give_up(&mut self, mut operation: Operation) {
+        let question = format!(
+            "service {} is no longer configured; what was left undone?",
+            operation.service
+        );
+        operation.phase = Phase::NeedsHuman(question);
         self.changes
-            .extend(known.into_keys().map(Change::ServiceGone));
+            .push(Change::Operation(Box::new(operation.clone())));
+        let Operation {
+            id,
+            service,
+            to,
+            phase,
+            ..
+        } = operation;
+        self.tell(Event::OperationEnded {
+            id,
+            service,
+            to,
+            phase,
+        });
     }
 
     /// The memory of a service that was never seen: the pools in configured order.

@@ -210,7 +210,15 @@ fn plain(error: &Error) -> String {
             expected,
             presented,
         }) => {
-            let names: Vec<_> = presented.iter().take(4).map(String::as_str).collect();
+            // They come as `DnsName("contoso.test")`.
+            let names: Vec<_> = presented
+                .iter()
+                .take(4)
+                .map(|name| {
+                    name.trim_start_matches("DnsName(\"")
+                        .trim_end_matches("\")")
+                })
+                .collect();
             let text = format!("{} is not in: {}", expected.to_str(), names.join(", "));
             printable(text.as_bytes(), 160)
         }

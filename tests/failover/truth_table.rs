@@ -687,3 +687,41 @@ fn a_step_that_may_be_retried_is_run_again_after_a_crash() {
     );
     assert_eq!(world.active("fed"), "p2");
 }
+
+#[test]
+fn an_operation_whose_service_was_unconfigured_while_the_daemon_was_down_asks_a_human() {
+    let mut world = with_hooks(document_order(AfterCrash::Retry));
+    world.see("p1", Filtered);
+    world.rounds(3);
+    let id = world.disk.services[&"fed".into()]
+        .operation
+        .clone()
+        .unwrap()
+        .id;
+    let fed = world.policy.services.remove(&"fed".into()).unwrap();
+    world.policy.services.insert("other".into(), fed);
+    world.restart();
+    assert_eq!(
+        format!("{:?}", world.ended[&id]),
+        "NeedsHuman(\"service fed is no longer configured; what was left undone?\")"
+    );
+}
+
+#[test]
+fn of_two_moves_that_follow_from_one_order_only_the_last_is_published() {
+    let mut world = three();
+    world.see("p3", Refused);
+    world.rounds(2);
+    let (service, to) = ("fed".into(), "p3".into());
+    let author = "ann".into();
+    let before = world.publications;
+    // The world checks that what it publishes is what the disk holds.
+    let order = Order::Failover {
+        service,
+        to,
+        author,
+    };
+    world.order(order).unwrap();
+    assert_eq!(world.active("fed"), "p1", "p3 is dead");
+    assert_eq!(world.publications, before + 1);
+}

@@ -178,15 +178,49 @@ pub(crate) struct World {
     pub(crate) sight: BTreeMap<PoolName, Verdict>,
     /// Hooks that run now, with the time when they end and how.
     pub(crate) hooks: VecDeque<(Mono, HookCall, HookOutcome)>,
-    /// How the next hooks end; empty: well, after a second.
+    /// How the next hooks end, and after how long; empty: well, after a second.
     pub(crate) outcomes: VecDeque<HookOutcome>,
+    pub(crate) delays: VecDeque<Duration>,
     pub(crate) runs: Vec<HookCall>,
     pub(crate) done: BTreeSet<RunId>,
+    /// How the operations ended that are in the history.
+    pub(crate) ended: BTreeMap<OperationId, runbook::Phase>,
     pub(crate) events: Vec<Event>,
+    /// How often anything was published.
+    pub(crate) publications: usize,
     /// Whether the reference targets answer.
     pub(crate) uplink: bool,
-    /// The process dies before it carries out this many more actions.
+    /// The process dies when it has carried out this many more actions.
     pub(crate) dies_in: Option<u32>,
+    /// Whether the store works. While it does not, what is to be durable waits in `pending`,
+    /// and dies with the process.
+    store_works: bool,
+    pending: Vec<Change>,
+}
+
+/// Random numbers from a seed (splitmix64).
+pub(crate) struct Dice(pub(crate) u64);
+
+impl Dice {
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
+        self.next() % limit
+    }
+
+    pub(crate) fn chance(&mut self, percent: u64) -> bool {
+        self.below(100) < percent
+    }
+
+    pub(crate) fn pick<T: Clone>(&mut self, from: &[T]) -> T {
+        let count = u64::try_from(from.len()).unwrap();
+        from[usize::try_from(self.below(count)).unwrap()].clone()
+    }
 }
 
 impl World {
@@ -217,11 +251,16 @@ impl World {
             sight,
             hooks: VecDeque::new(),
             outcomes: VecDeque::new(),
+            delays: VecDeque::new(),
             runs: Vec::new(),
             done: BTreeSet::new(),
+            ended: BTreeMap::new(),
             events: Vec::new(),
+            publications: 0,
             uplink: true,
             dies_in: None,
+            store_works: true,
+            pending: Vec::new(),
         };
         world.act();
         world
@@ -229,8 +268,15 @@ impl World {
 
     /// Kills the process and starts it again from what the disk holds.
     pub(crate) fn restart(&mut self) {
-        self.dies_in = None;
+        self.restart_dying_in(None);
+    }
+
+    /// The same, and lets it die again when it has carried out so many actions.
+    pub(crate) fn restart_dying_in(&mut self, actions: Option<u32>) {
+        self.dies_in = actions;
         self.hooks.clear();
+        self.pending.clear();
+        self.store_works = true;
         self.now.mono = Mono(secs(1000));
         self.dns = self
             .disk
@@ -293,6 +339,34 @@ impl World {
         result
     }
 
+    /// The store fails, or works again and takes what has waited.
+    pub(crate) fn set_store(&mut self, works: bool) {
+        self.store_works = works;
+        if works {
+            let pending = std::mem::take(&mut self.pending);
+            self.write(pending);
+        }
+        self.engine.handle(self.now, Input::Store { works });
+        self.act();
+    }
+
+    /// A reload, if the engine admits it. A restart takes the new policy as well.
+    pub(crate) fn reload(&mut self, policy: Policy) -> bool {
+        if self.engine.admit(&policy).is_err() {
+            return false;
+        }
+        self.policy = policy.clone();
+        let input = Input::Policy(Box::new(policy));
+        self.engine.handle(self.now, input);
+        self.act();
+        true
+    }
+
+    /// Whether all that was published is durable.
+    pub(crate) fn is_durable(&self) -> bool {
+        self.pending.is_empty()
+    }
+
     /// Whether the process is dead: it carries out nothing more.
     pub(crate) fn is_dead(&self) -> bool {
         self.dies_in == Some(0)
@@ -334,12 +408,16 @@ impl World {
                 Action::Tell(event) => self.events.push(event),
             }
             if let Some(left) = &mut self.dies_in {
-                *left -= 1;
+                *left = left.saturating_sub(1);
             }
         }
     }
 
     fn write(&mut self, changes: Vec<Change>) {
+        if !self.store_works {
+            self.pending.extend(changes);
+            return;
+        }
         for change in changes {
             match change {
                 Change::Service(name, memory) => {
@@ -354,7 +432,10 @@ impl World {
                     assert!(id > self.disk.next_operation, "operation numbers only grow");
                     self.disk.next_operation = id;
                 }
-                Change::Operation(_) => {}
+                Change::Operation(operation) => {
+                    let before = self.ended.insert(operation.id, operation.phase);
+                    assert_eq!(before, None, "an operation ends once");
+                }
             }
         }
     }
@@ -404,10 +485,13 @@ impl World {
                     .all(|server| !server.addresses.is_empty())
             );
         }
-        assert_eq!(
-            self.disk.services[&name].published, publication,
-            "what is published is durable before"
-        );
+        if self.store_works {
+            assert_eq!(
+                self.disk.services[&name].published, publication,
+                "what is published is durable before"
+            );
+        }
+        self.publications += 1;
         self.dns.insert(name, publication);
     }
 
@@ -422,9 +506,11 @@ impl World {
             .iter()
             .any(|(_, other, _)| other.operation != call.operation);
         assert!(!running, "operations with hooks exclude each other");
+        assert!(self.store_works, "no hook runs while the store fails");
         self.runs.push(call.clone());
         let outcome = self.outcomes.pop_front().unwrap_or(HookOutcome::Done);
-        self.hooks.push_back((self.now.mono + ROUND, call, outcome));
+        let delay = self.delays.pop_front().unwrap_or(ROUND);
+        self.hooks.push_back((self.now.mono + delay, call, outcome));
     }
 
     fn end_hooks(&mut self) {
