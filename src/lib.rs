@@ -1,22 +1,68 @@
 //! switchback: an authoritative DNS server with built-in priority failover.
+//!
+//! An organisation's XMPP federation enters through one edge pool at a time. switchback is
+//! delegated the federation names of a zone, watches port 5269 of every edge pool, orders the
+//! SRV priorities by what it sees, and moves federation to the next pool when the active one
+//! dies: DNS in one atomic swap, the other steps as hooks of one durable runbook.
+//!
+//! # The way of a fault
+//! ```text
+//!   edge ──look──▶ probe ──Observation──▶ failover::Engine ──Action──▶ daemon
+//!                                              │                         ├─▶ store     durable first
+//!                     health::Detector ◀───────┤                         ├─▶ snapshot  one swap
+//!                     failover::decide ◀───────┤                         ├─▶ hook      the runbook's programs
+//!                     runbook::Operation ◀─────┘                         └─▶ telemetry
+//!   resolver ──query──▶ server ──▶ answer(&Snapshot) ──▶ response
+//! ```
+//!
+//! # The map, in reading order
+//! | module | what lives there |
+//! | --- | --- |
+//! | [`time`], [`ids`] | points in time; names, and numbers that only go forward |
+//! | [`health`] | what looks see, and what is believed of it |
+//! | [`runbook`] | the steps of a move, and what is known of each |
+//! | [`failover`] | which pool is first, why, and what to do about it: [`failover::Engine`] |
+//! | [`zone`] | master files to immutable zones |
+//! | [`snapshot`] | zones and rankings to one immutable thing that answers |
+//! | [`answer`] | a query and a snapshot to a response |
+//! | [`config`] | TOML to all of the above, every error at once |
+//! | [`clock`] | the only `now()` |
+//! | [`store`] | the durable state; serials that never go back |
+//! | [`probe`] | looks at the edges |
+//! | [`hook`] | runs the programs of a runbook, in a process of their own |
+//! | [`server`] | UDP, TCP and TLS |
+//! | [`admin`] | the control socket |
+//! | [`telemetry`] | the only place where decisions become log lines |
+//! | [`daemon`] | owns the engine; start, reload, end |
+//! | [`cli`] | arguments, printing, exit codes, the demo |
+//!
+//! # Invariants
+//! - A module whose text begins **Pure.** has no clock, socket, file, lock, random number or
+//!   log line: what it decides follows from its arguments, time included. The shell around it
+//!   is thin. `tests/tidy.rs` holds the table of what may import what; arrows never point up.
+//! - What is visible was durable before: generations and serials are reserved on disk, a step
+//!   is recorded as started before it acts, and a step recorded as done never runs again.
+//! - A query is answered from one snapshot. All records of a service and the serials of the
+//!   zones that it touches change in the same swap ([`snapshot::Snapshot`]).
+//! - A published SRV set is never empty and never a lone `.`: it is re-ordered.
+//! - There is one engine and one task that drives it. Nobody else decides.
+//! - Nothing that a stranger sends makes memory or the log grow without bound, or panics.
 
-pub mod clock;
-pub mod failover;
-pub mod health;
-pub mod ids;
-pub mod runbook;
-pub mod time;
-
-// Modules are declared in alphabetical order within each block.
 pub mod admin;
 pub mod answer;
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod daemon;
+pub mod failover;
+pub mod health;
 pub mod hook;
+pub mod ids;
 pub mod probe;
+pub mod runbook;
 pub mod server;
 pub mod snapshot;
 pub mod store;
 pub mod telemetry;
+pub mod time;
 pub mod zone;

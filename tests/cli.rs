@@ -1,5 +1,7 @@
 //! The command as a shell sees it: help, generated files, exit codes, error messages.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
+
 use std::io::Read;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -152,4 +154,17 @@ fn a_probe_says_what_it_saw_and_ends_with_it() {
     let said = text(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains(&format!("{address}: refused")), "{said}");
+}
+
+#[test]
+fn the_demo_fails_over_and_back_by_itself() {
+    let output = run(&["demo", "--exit"]);
+    let said = text(&output.stdout);
+    assert!(output.status.success(), "{said}\n{}", text(&output.stderr));
+    for line in [
+        "edgepool1 -> edgepool2, done",
+        "edgepool2 -> edgepool1, done",
+    ] {
+        assert!(said.contains(line), "no \"{line}\" in:\n{said}");
+    }
 }

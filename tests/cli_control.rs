@@ -1,5 +1,7 @@
 //! The control socket from both ends, with a fixture instead of the daemon.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
+
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};

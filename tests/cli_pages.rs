@@ -1,6 +1,8 @@
 //! The pages that people read, as golden text: `UPDATE_EXPECT=1 cargo test --test cli_pages`
 //! rewrites them.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
+
 use std::fs;
 use std::path::PathBuf;
 

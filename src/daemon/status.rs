@@ -356,7 +356,7 @@ fn operation(operation: &Operation) -> OperationStatus {
             state,
             server: task.server.clone(),
             attempt: task.attempts,
-            took_ms: None,
+            took_ms: task.took_ms,
             output_tail: tail,
         }
     });

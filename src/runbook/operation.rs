@@ -74,6 +74,7 @@ impl Operation {
             attempts: 0,
             output: String::new(),
             since: now,
+            took_ms: None,
         };
         let mut tasks = Vec::new();
         for (index, step) in plan.steps.iter().enumerate() {

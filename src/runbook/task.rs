@@ -22,6 +22,9 @@ pub struct Task {
     pub output: String,
     /// When the status was entered.
     pub since: Wall,
+    /// How long its latest run took, in milliseconds, once it has ended.
+    #[serde(default)]
+    pub took_ms: Option<u64>,
 }
 
 /// What is known of a task.
@@ -129,7 +132,10 @@ impl Task {
     /// # Errors
     /// As [`TaskStatus::next`]; the task is then as before.
     pub fn handle_event(&mut self, at: Wall, event: TaskEvent) -> Result<(), Impossible> {
-        self.status = self.status.next(event)?;
+        let next = self.status.next(event)?;
+        let took = u64::try_from(at.since(self.since).as_millis()).unwrap_or(u64::MAX);
+        self.took_ms = (self.status.is_running() && !next.is_running()).then_some(took);
+        self.status = next;
         self.since = at;
         if self.status.is_running() {
             self.attempts = self.attempts.saturating_add(1);
