@@ -1,5 +1,0 @@
-# Starts the Lync services of this edge server, or of the one in SWITCHBACK_VAR_HOST.
-# Not run against a Lync installation: try it on yours before you rely on it.
-$ErrorActionPreference = 'Stop'
-if ($env:SWITCHBACK_VAR_HOST) { Start-CsWindowsService -ComputerName $env:SWITCHBACK_VAR_HOST }
-else { Start-CsWindowsService }
