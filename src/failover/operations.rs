@@ -100,14 +100,14 @@ impl Engine {
         if is_hook && !self.store_works {
             return false;
         }
-        let deadline = now.wall + step.timeout;
+        let deadline = self.deadline_of(now, name, task, &step);
         let event = if undo {
             TaskEvent::Undo { deadline }
         } else {
             TaskEvent::Start { deadline }
         };
         self.move_task(now, name, task, event);
-        let time_is_over = now.mono + step.timeout;
+        let time_is_over = now.mono + deadline.since(now.wall);
         match &step.act {
             Act::Run { .. } => self.run_hook(name, task, undo, time_is_over),
             Act::Publish => self.publish_step(now, name, task, undo),
@@ -116,6 +116,19 @@ impl Engine {
             }
         }
         true
+    }
+
+    /// When a task that starts now has to end. A new run of a hook has its whole time; a
+    /// verification goes on with what is left of it.
+    fn deadline_of(&self, now: Now, name: &ServiceName, task: usize, step: &Step) -> Wall {
+        let whole = now.wall + step.timeout;
+        let begun = self
+            .operation_step(name, task)
+            .and_then(|(op, _)| op.tasks[task].deadline);
+        match (&step.act, begun) {
+            (Act::Verify(_), Some(begun)) => begun.min(whole),
+            (Act::Verify(_) | Act::Run { .. } | Act::Publish, _) => whole,
+        }
     }
 
     fn run_hook(&mut self, name: &ServiceName, task: usize, undo: bool, time_is_over: Mono) {
@@ -199,9 +212,14 @@ impl Engine {
     /// Watches over a task under way: a verification that is met or over, a hook whose runner
     /// says nothing. Says whether the task ended.
     fn watch_over(&mut self, now: Now, name: &ServiceName, task: usize) -> bool {
+        let isolated = self.is_isolated();
         let Some(state) = self.services.get_mut(name) else {
             return false;
         };
+        let verification = state.verification.as_mut();
+        if verification.is_some_and(|verification| verification.stands_still(now.mono, isolated)) {
+            return false;
+        }
         let Some(operation) = &state.memory.operation else {
             return false;
         };

@@ -26,6 +26,8 @@ pub(super) struct Verification {
     pub(super) deadline: Mono,
     /// When to look again.
     pub(super) next_look: Mono,
+    /// Since when its time stands still.
+    paused: Option<Mono>,
     seen: BTreeMap<(Endpoint, ProbeIndex), Seen>,
 }
 
@@ -54,8 +56,25 @@ impl Verification {
             since,
             deadline,
             next_look: since,
+            paused: None,
             seen,
         }
+    }
+
+    /// While we are isolated its time stands still: a fault of our own uplink is none of the
+    /// pool's. Says whether it does.
+    pub(super) fn stands_still(&mut self, now: Mono, isolated: bool) -> bool {
+        match (isolated, self.paused) {
+            (true, None) => self.paused = Some(now),
+            (false, Some(since)) => {
+                let pause = now.since(since);
+                self.deadline = self.deadline + pause;
+                self.next_look = now;
+                self.paused = None;
+            }
+            (true, Some(_)) | (false, None) => {}
+        }
+        isolated
     }
 
     /// Takes a look at a server of the pool.

@@ -85,7 +85,11 @@ impl Detector {
     /// Whether the latest finding speaks against a state that is still held.
     #[must_use]
     pub fn is_under_suspicion(&self) -> bool {
-        self.state == Health::Up && self.not_good > 0
+        match self.state {
+            Health::Up => self.not_good > 0,
+            Health::Degraded => self.bad > 0,
+            Health::Down | Health::Unknown => false,
+        }
     }
 
     /// The latest findings in a row that were good, and that were not.

@@ -74,6 +74,7 @@ impl Operation {
             attempts: 0,
             output: String::new(),
             since: now,
+            deadline: None,
             took_ms: None,
         };
         let mut tasks = Vec::new();

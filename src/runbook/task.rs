@@ -22,6 +22,10 @@ pub struct Task {
     pub output: String,
     /// When the status was entered.
     pub since: Wall,
+    /// When the time of its latest run is over. A verification that a crash interrupts goes on
+    /// with the time that is left: a deadline never grows.
+    #[serde(default)]
+    pub deadline: Option<Wall>,
     /// How long its latest run took, in milliseconds, once it has ended.
     #[serde(default)]
     pub took_ms: Option<u64>,
@@ -135,6 +139,9 @@ impl Task {
         let next = self.status.next(event)?;
         let took = u64::try_from(at.since(self.since).as_millis()).unwrap_or(u64::MAX);
         self.took_ms = (self.status.is_running() && !next.is_running()).then_some(took);
+        if let TaskStatus::Started { deadline } | TaskStatus::Undoing { deadline } = next {
+            self.deadline = Some(deadline);
+        }
         self.status = next;
         self.since = at;
         if self.status.is_running() {

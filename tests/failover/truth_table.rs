@@ -740,3 +740,49 @@ fn no_pool_has_to_settle_while_another_is_merely_under_suspicion() {
     // p1 is down and p2 suspected, but never were all down.
     assert_eq!(world.active("fed"), "p3");
 }
+
+#[test]
+fn a_verification_stands_still_while_our_uplink_is_down() {
+    let mut policy = policy(3);
+    policy.references = vec![
+        "192.0.2.1:53".parse().unwrap(),
+        "192.0.2.2:53".parse().unwrap(),
+    ];
+    policy.services.get_mut(&"fed".into()).unwrap().runbook = document_order(AfterCrash::Ask);
+    let mut world = World::new(policy);
+    world.rounds(3);
+    world.see("p1", Refused);
+    world.rounds(2);
+    world.see("p2", HostUnknown);
+    world.rounds(8);
+    assert_eq!(world.active("fed"), "p2", "the last step waits for p2");
+    world.uplink = false;
+    for pool in ["p1", "p2", "p3"] {
+        world.see(pool, Filtered);
+    }
+    world.rounds(200);
+    assert_eq!(world.active("fed"), "p2");
+    world.uplink = true;
+    world.see("p2", Good);
+    world.rounds(5);
+    assert_eq!(world.active("fed"), "p2");
+    let memory = world.disk.services[&"fed".into()].clone();
+    assert!(memory.operation.is_none() && memory.halted.is_none());
+}
+
+#[test]
+fn the_deadline_of_a_verification_does_not_grow_by_a_restart() {
+    let mut world = with_hooks(verify_first(AfterCrash::Retry));
+    world.see("p1", Refused);
+    world.rounds(2);
+    world.see("p2", Refused);
+    world.rounds(30);
+    assert_eq!(world.active("fed"), "p1");
+    world.restart();
+    world.rounds(40);
+    let moved_on = world.because("fed");
+    assert!(
+        !moved_on.contains("to p2"),
+        "60 s are over, restart or not: {moved_on}"
+    );
+}
