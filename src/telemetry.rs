@@ -10,9 +10,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::failover::Event;
 use crate::health::Health;
-use crate::hook::RunnerEvent;
 use crate::runbook::Phase;
-use crate::server::LocalAddrs;
 
 /// Writes log lines to standard error; `SWITCHBACK_LOG` sets the level (`info` by default).
 /// Only the first call counts.
@@ -54,11 +52,9 @@ pub fn event(event: &Event) {
     }
 }
 
-/// What the hook runner tells of itself.
-pub fn runner(event: &RunnerEvent) {
-    if let RunnerEvent::RunnerLost { why } = event {
-        error!("hook runner: {why}");
-    }
+/// The hook runner died, or cannot be started again.
+pub fn runner_lost(why: &str) {
+    error!("hook runner: {why}");
 }
 
 /// The store began to fail (`Some`), or works again.
@@ -92,12 +88,9 @@ pub fn alarm(what: &str) {
     error!("{what}");
 }
 
-/// Answers are given from here on.
-pub fn ready(addresses: &LocalAddrs) {
-    let dns = addresses.dns.iter().map(ToString::to_string);
-    let tls = addresses.tls.iter().map(|at| format!("{at} (TLS)"));
-    let all: Vec<String> = dns.chain(tls).collect();
-    info!("ready: answering at {}", all.join(", "));
+/// Answers are given from here on, at these addresses.
+pub fn ready(addresses: &[String]) {
+    info!("ready: answering at {}", addresses.join(", "));
 }
 
 /// The end.

@@ -166,7 +166,9 @@ impl Core {
                 self.engine.handle(clock::now(), Input::Reference(look));
             }
             Woken::Hook(event) => {
-                telemetry::runner(&event);
+                if let RunnerEvent::RunnerLost { why } = &event {
+                    telemetry::runner_lost(why);
+                }
                 if let Some(input) = input_of(&event) {
                     self.engine.handle(clock::now(), input);
                 }

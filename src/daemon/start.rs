@@ -96,7 +96,7 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()>) -> Result
     let goes_on = !first_start || core.first_round(&mut inbox, deadline, &mut shutdown).await;
     if goes_on {
         core.serving = Some(listeners.serve(core.publisher.snapshots()));
-        telemetry::ready(&addresses);
+        telemetry::ready(&texts(&addresses));
         if let Some(ready) = options.ready {
             // Whoever waited for it may have gone.
             let _ = ready.send(Ready { addresses });
@@ -124,6 +124,12 @@ fn load(source: &Source) -> Result<Config, DaemonError> {
         }
         Source::Plain { listen, zones } => Ok(config::plain(listen, zones)?),
     }
+}
+
+fn texts(addresses: &LocalAddrs) -> Vec<String> {
+    let dns = addresses.dns.iter().map(ToString::to_string);
+    dns.chain(addresses.tls.iter().map(|at| format!("{at} (TLS)")))
+        .collect()
 }
 
 fn file_of(source: &Source) -> Option<PathBuf> {
