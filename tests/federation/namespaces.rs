@@ -110,7 +110,15 @@ fn unshare() -> Command {
     if !geteuid().is_root() {
         command.args(["--user", "--map-root-user"]);
     }
-    command.args(["--net", "--mount", "--pid", "--fork", "--kill-child"]);
+    // Processes are told apart by `/proc`, which has to be the one of their own namespace.
+    command.args([
+        "--net",
+        "--mount",
+        "--pid",
+        "--fork",
+        "--kill-child",
+        "--mount-proc",
+    ]);
     command
 }
 

@@ -104,7 +104,10 @@ impl Switchback {
         let order = until(bound, || {
             assert!(self.daemon.runs(), "switchback has ended");
             last = served();
-            last.clone().filter(|order| order.to_string() == expected)
+            // What the test sees, the history must have seen too.
+            let noted = self.watch.seen().pop().map(|(_, order)| order);
+            let order = last.clone().filter(|_| noted == last);
+            order.filter(|order| order.to_string() == expected)
         });
         let Some(order) = order else {
             panic!(
