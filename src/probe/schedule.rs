@@ -245,6 +245,11 @@ impl Schedule {
                 (Some(_), Some(left)) if left > 1 => Some(left - 1),
                 _ => None,
             };
+            if fault.is_some() {
+                // It crashed: it did not cut an idle stream. It is held again once it speaks.
+                self.pause = self.timing.interval;
+                self.hold_from = ended;
+            }
         }
         if about.is_none() {
             return;

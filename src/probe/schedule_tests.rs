@@ -252,3 +252,21 @@ fn wishes_are_full_looks_and_do_not_pile_up() {
     schedule.handle_ended(start, at(0), at(1), Some(&Verdict::Good));
     assert_eq!(schedule.poll_start(at(1)), Some(start));
 }
+
+#[test]
+fn a_server_that_crashed_is_held_again_as_soon_as_it_speaks() {
+    let hold = Timing {
+        hold: true,
+        ..timing()
+    };
+    let mut schedule = Schedule::new(hold, at(0), 0);
+    for crash in 1..=6 {
+        let now = at(crash * 10_000);
+        schedule.handle_held(now);
+        schedule.handle_lost(now, Loss::Broken);
+        let start = schedule.poll_start(now).unwrap();
+        assert_eq!(start.occasion, Occasion::Confirming);
+        schedule.handle_ended(start, now, now, Some(&Verdict::Refused));
+        assert!(schedule.wants_stream(now), "after crash {crash}");
+    }
+}
