@@ -5,6 +5,8 @@
 
 #[path = "failover/exhaustive.rs"]
 mod exhaustive;
+#[path = "failover/oracle.rs"]
+mod oracle;
 #[path = "failover/simulation.rs"]
 mod simulation;
 #[path = "failover/truth_table.rs"]

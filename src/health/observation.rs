@@ -21,7 +21,7 @@ pub struct Observation {
     pub ended: Mono,
     /// What was seen.
     pub verdict: Verdict,
-    /// How deep the look went when it succeeded: a good verdict clears no deeper layer.
+    /// How deep the look was to go: a good verdict clears no deeper layer.
     pub depth: Layer,
 }
 
@@ -192,8 +192,9 @@ impl fmt::Display for Verdict {
 }
 
 impl Observation {
-    /// What this look says of `layer`: good where the look passed through it, the fault where
-    /// it failed, nothing below that or past its depth.
+    /// What this look says of `layer`: good where it passed through, the fault where it failed,
+    /// bad for what it was to look at behind that, and nothing past its depth. A server that
+    /// dies may cut one look and refuse the next: both say that it does not speak.
     #[must_use]
     pub fn finding(&self, layer: Layer) -> Option<Finding> {
         if !self.verdict.is_about_the_server() {
@@ -201,7 +202,7 @@ impl Observation {
         }
         match self.verdict.fault() {
             Some((at, finding)) if at == layer => Some(finding),
-            Some((at, _)) if at < layer => None,
+            Some((at, _)) if at < layer => (layer <= self.depth).then_some(Finding::Bad),
             _ => (layer <= self.depth).then_some(Finding::Good),
         }
     }
@@ -233,13 +234,14 @@ mod tests {
     }
 
     #[test]
-    fn a_look_speaks_of_the_layers_it_reached_and_of_no_other() {
+    fn a_look_speaks_of_the_layers_down_to_its_depth_and_of_no_other() {
         use Finding::{Bad, Flawed, Good};
         let (good, bad) = (Some(Good), Some(Bad));
         assert_eq!(saw(Verdict::Good, Layer::Port), [good, good, None, None]);
         assert_eq!(saw(Verdict::Good, Layer::Tls), [good; 4]);
-        assert_eq!(saw(Verdict::Filtered, Layer::Tls), [bad, None, None, None]);
-        assert_eq!(saw(Verdict::Refused, Layer::Tls), [good, bad, None, None]);
+        assert_eq!(saw(Verdict::Filtered, Layer::Tls), [bad; 4]);
+        assert_eq!(saw(Verdict::Refused, Layer::Tls), [good, bad, bad, bad]);
+        assert_eq!(saw(Verdict::Refused, Layer::Speech), [good, bad, bad, None]);
         assert_eq!(saw(Verdict::Hung, Layer::Speech), [good, good, bad, None]);
         let expired = saw(Verdict::CertificateExpired, Layer::Tls);
         assert_eq!(expired, [good, good, good, Some(Flawed)]);

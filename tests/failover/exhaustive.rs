@@ -13,19 +13,11 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use switchback::failover::{Failback, Order, Override, Policy, Publication, Subject};
 use switchback::health::{Layer, Verdict};
 
+use crate::oracle::{FAILBACK, FALL, Oracle, POOLS, RISE, SETTLE};
 use crate::world::{Dice, World, policy, secs};
 
-const POOLS: usize = 3;
-const RISE: u8 = 2;
-const FALL: u8 = 2;
-/// In seconds, which are rounds.
-const FAILBACK: u8 = 1;
-const SETTLE: u8 = 1;
-/// The full walks take minutes without optimisation: an unoptimised build walks the first rounds
-/// of them.
-const FULL: bool = !cfg!(debug_assertions);
-const TWO_KINDS_ROUNDS: u32 = if FULL { 8 } else { 5 };
-const FOUR_KINDS_ROUNDS: u32 = if FULL { 4 } else { 2 };
+const TWO_KINDS_ROUNDS: u32 = 8;
+const FOUR_KINDS_ROUNDS: u32 = 4;
 
 #[test]
 fn all_sequences_of_good_and_bad_keep_the_invariants() {
@@ -324,9 +316,7 @@ impl Node {
     fn look(&mut self, looks: &[Verdict]) {
         self.world.events.clear();
         self.world.tick();
-        for rows in &mut self.oracle.pools {
-            rows.up_for = row(rows.up_for, rows.up == Some(true), FAILBACK);
-        }
+        self.oracle.tick();
         for (pool, look) in looks.iter().enumerate() {
             let before = self.active();
             self.world.see(&name(pool), look.clone());
@@ -356,132 +346,6 @@ impl Node {
 
 fn name(pool: usize) -> String {
     format!("p{}", pool + 1)
-}
-
-/// What the oracle knows of one pool: rows of looks, no further than they matter.
-#[derive(Clone, Copy, Debug, Default, Hash)]
-struct Rows {
-    good: u8,
-    not_good: u8,
-    /// The same fault in a row.
-    dead: u8,
-    last: u8,
-    up: Option<bool>,
-    up_for: u8,
-}
-
-#[derive(Clone, Debug, Hash)]
-struct Oracle {
-    pools: [Rows; POOLS],
-    frozen: bool,
-    pinned: Option<usize>,
-    drained: [bool; POOLS],
-}
-
-const GOOD: u8 = 0;
-const DEGRADED: u8 = 1;
-
-fn kind(look: &Verdict) -> u8 {
-    if *look == Verdict::Good {
-        GOOD
-    } else if *look == Verdict::CertificateExpired {
-        DEGRADED
-    } else if *look == Verdict::Filtered {
-        2
-    } else {
-        3
-    }
-}
-
-fn row(before: u8, goes_on: bool, most: u8) -> u8 {
-    if goes_on { most.min(before + 1) } else { 0 }
-}
-
-impl Oracle {
-    fn new() -> Oracle {
-        let up = Rows {
-            good: RISE + SETTLE,
-            up: Some(true),
-            up_for: FAILBACK,
-            ..Rows::default()
-        };
-        Oracle {
-            pools: [up; POOLS],
-            frozen: false,
-            pinned: None,
-            drained: [false; POOLS],
-        }
-    }
-
-    fn forget(&mut self) {
-        self.pools = [Rows::default(); POOLS];
-    }
-
-    fn count(&mut self, pool: usize, look: &Verdict) {
-        let rows = &mut self.pools[pool];
-        let kind = kind(look);
-        rows.good = row(rows.good, kind == GOOD, RISE + SETTLE);
-        rows.not_good = row(rows.not_good, kind != GOOD, FALL);
-        let first = u8::from(kind > DEGRADED);
-        let same = first == 1 && kind == rows.last;
-        rows.dead = if same {
-            row(rows.dead, true, FALL)
-        } else {
-            first
-        };
-        rows.last = kind;
-        if rows.good >= RISE {
-            rows.up = Some(true);
-        } else if rows.not_good >= FALL {
-            rows.up = Some(false);
-        }
-        if rows.up != Some(true) {
-            rows.up_for = 0;
-        }
-    }
-
-    /// A move, if there was one, was allowed.
-    fn judge(&self, from: usize, to: usize) {
-        if from == to {
-            return;
-        }
-        assert!(!self.frozen, "frozen: nothing moves");
-        if let Some(pin) = self.pinned {
-            assert_eq!(to, pin, "pinned: the only target");
-            return;
-        }
-        assert!(!self.drained[to], "a drained pool is no target");
-        let (old, new) = (self.pools[from], self.pools[to]);
-        assert!(
-            new.last == GOOD || new.last == DEGRADED && old.up != Some(true) || self.drained[from],
-            "the last look at the target speaks for it: {self:?}"
-        );
-        if self.drained[from] || old.up == Some(false) {
-            return;
-        }
-        // Nothing speaks against the old pool: it can only be a failback.
-        assert!(to < from, "{from} to {to} without a reason: {self:?}");
-        assert_eq!(new.up, Some(true), "{self:?}");
-        assert!(new.up_for >= FAILBACK, "failback comes too soon: {self:?}");
-    }
-
-    /// No pool that is dead stays active while another one is good for longer than it takes.
-    fn insist(&self, active: usize) {
-        if self.frozen {
-            return;
-        }
-        if let Some(pin) = self.pinned {
-            assert_eq!(active, pin);
-            return;
-        }
-        if self.pools[active].dead < FALL && !self.drained[active] {
-            return;
-        }
-        for (other, rows) in self.pools.iter().enumerate() {
-            let idle = rows.good >= RISE + SETTLE && !self.drained[other];
-            assert!(other == active || !idle, "{other} stands idle: {self:?}");
-        }
-    }
 }
 
 /// A hash of the debug text of a state, without what makes no difference: the policy, rows past

@@ -286,6 +286,16 @@ fn unknown_starts_no_failover_and_is_no_target() {
 }
 
 #[test]
+fn looks_that_fail_in_different_ways_fail_in_a_row() {
+    let mut world = three();
+    world.see("p1", Verdict::Closed);
+    world.round();
+    world.see("p1", Refused);
+    world.round();
+    assert_eq!(world.active("fed"), "p2");
+}
+
+#[test]
 fn a_shallower_success_never_clears_a_deeper_failure() {
     let mut world = three();
     world.see("p1", HostUnknown);
