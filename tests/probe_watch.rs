@@ -268,8 +268,9 @@ async fn a_full_channel_drops_and_counts_and_never_blocks() {
     let (sender, mut seen) = mpsc::channel(1);
     let prober = Prober::start(vec![often], sender).unwrap();
     tokio::time::timeout(Duration::from_secs(20), async {
+        let mut again = tokio::time::interval(Duration::from_millis(1));
         while prober.dropped() < 3 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            again.tick().await;
         }
     })
     .await
