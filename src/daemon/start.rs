@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -27,8 +28,9 @@ use crate::store::{Counters, Opened, Store};
 use crate::telemetry;
 use crate::time::Now;
 
-/// So many observations wait for the engine.
+/// So many observations wait for the engine at the least, and this many of each assignment.
 const OBSERVATIONS: usize = 4096;
+const OBSERVATIONS_EACH: usize = 4;
 /// So many events of hooks wait: each run has two.
 const HOOK_EVENTS: usize = 64;
 /// So many requests wait.
@@ -190,8 +192,11 @@ async fn open(
         publications(&engine),
         &mut disk,
     )?;
-    let (sender, observations) = mpsc::channel(OBSERVATIONS);
-    let prober = Prober::start(assignments(&config), sender)?;
+    raise_open_files();
+    let assignments = assignments(&config);
+    let room = OBSERVATIONS.max(OBSERVATIONS_EACH * assignments.len());
+    let (sender, observations) = mpsc::channel(room);
+    let prober = Prober::start(assignments, sender)?;
     let (references, answers) = mpsc::channel(64.max(4 * config.policy.references.len()));
     let core = Core {
         engine,
@@ -216,6 +221,18 @@ async fn open(
         messages,
     };
     Ok((core, inbox, first_start))
+}
+
+/// A watched server takes up to three descriptors and a client one: the usual soft limit of 1024,
+/// which is there for programs that call `select()`, would end that at a few hundred. The runner
+/// was started before and keeps it, for hooks may be such programs.
+fn raise_open_files() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    if let Err(errno) = raised {
+        let notice = format!("the limit of open files stays as it is ({errno}): set LimitNOFILE");
+        telemetry::alarm(&notice);
+    }
 }
 
 /// The runner is there from the start, whether hooks are configured or not: a reload may bring

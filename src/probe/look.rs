@@ -54,7 +54,7 @@ pub(super) struct Target {
 pub async fn look(spec: &ProbeSpec, to: SocketAddr, full: bool) -> Result<Look, ProbeError> {
     let trust = match spec.kind {
         Kind::Tls | Kind::XmppTls => Some(Arc::new(
-            Trust::load(&spec.roots).map_err(|error| ProbeError(vec![error]))?,
+            Trust::load(&spec.roots).map_err(|error| ProbeError::Roots(vec![error]))?,
         )),
         Kind::Tcp | Kind::Xmpp | Kind::Exec => None,
     };

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `spec` | what to look at and how: the shapes that `config` builds |
 //! | `prober` | all watches of this process: [`Prober`] |
+//! | `thread` | the thread that all watches share |
 //! | `watch` | the watch over one endpoint under one probe |
 //! | `schedule` | when it looks: a state machine without a clock |
 //! | `look` | one look: phases, one deadline, a verdict |
@@ -26,6 +27,7 @@ mod scan;
 mod schedule;
 mod spec;
 mod tcp;
+mod thread;
 mod tls;
 mod watch;
 mod xmpp;

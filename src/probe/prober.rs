@@ -1,8 +1,8 @@
 //! All watches of this process.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fmt;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,34 +14,37 @@ use tokio::task::JoinHandle;
 use super::look::Target;
 use super::schedule::{Schedule, Timing};
 use super::spec::{Assignment, Kind, Roots};
+use super::thread::Thread;
 use super::tls::{RootsError, Trust};
 use super::watch::Watch;
 use crate::clock;
 use crate::health::Observation;
 use crate::ids::{Endpoint, ProbeIndex};
 
-/// Why the watches cannot begin: all that is wrong, a line each.
+/// Why the watches cannot begin.
 #[derive(Debug, Error)]
-pub struct ProbeError(pub Vec<RootsError>);
-
-impl fmt::Display for ProbeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, error) in self.0.iter().enumerate() {
-            let separator = if at == 0 { "" } else { "\n" };
-            write!(f, "{separator}{error}")?;
-        }
-        Ok(())
-    }
+pub enum ProbeError {
+    /// Root certificates cannot be loaded: all that is wrong, a line each.
+    #[error("{}", lines(.0))]
+    Roots(Vec<RootsError>),
+    /// The thread of the watches cannot be started.
+    #[error("no thread for the probes ({0}): raise the limits of processes and open files")]
+    Thread(#[source] io::Error),
 }
 
-/// Watches every assignment until it is dropped. It must be made and used within a tokio
-/// runtime.
+fn lines(errors: &[RootsError]) -> String {
+    let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    lines.join("\n")
+}
+
+/// Watches every assignment, on a thread of its own, until it is dropped.
 ///
 /// Each server address (with its port) has one probe at a time and one held connection; a
 /// second look overlaps the first by its nature, and confirming looks take the place of the
 /// stream that broke.
 #[derive(Debug)]
 pub struct Prober {
+    thread: Thread,
     observations: mpsc::Sender<Observation>,
     dropped: Arc<AtomicU64>,
     watches: BTreeMap<(Endpoint, ProbeIndex), Running>,
@@ -70,12 +73,14 @@ impl Prober {
     /// ([`Prober::dropped`]): give it room for some looks of every assignment.
     ///
     /// # Errors
-    /// If root certificates cannot be loaded; nothing is watched then.
+    /// If root certificates cannot be loaded or the thread cannot be had; nothing is watched
+    /// then.
     pub fn start(
         assignments: Vec<Assignment>,
         observations: mpsc::Sender<Observation>,
     ) -> Result<Prober, ProbeError> {
         let mut prober = Prober {
+            thread: Thread::start().map_err(ProbeError::Thread)?,
             observations,
             dropped: Arc::new(AtomicU64::new(0)),
             watches: BTreeMap::new(),
@@ -188,7 +193,7 @@ impl Prober {
             trust,
             holds,
             asked,
-            task: tokio::spawn(watch.run()),
+            task: self.thread.spawn(watch.run()),
         }
     }
 }
@@ -220,7 +225,7 @@ fn load(assignments: &[Assignment]) -> Result<BTreeMap<Roots, Arc<Trust>>, Probe
     if errors.is_empty() {
         Ok(trusts)
     } else {
-        Err(ProbeError(errors.into_values().collect()))
+        Err(ProbeError::Roots(errors.into_values().collect()))
     }
 }
 
