@@ -23,6 +23,7 @@
 //! | [`runbook`] | the steps of a move, and what is known of each |
 //! | [`failover`] | which pool is first, why, and what to do about it: [`failover::Engine`] |
 //! | [`zone`] | master files to immutable zones |
+//! | [`tsig`] | who sent a message: signatures and keys |
 //! | [`snapshot`] | zones and rankings to one immutable thing that answers |
 //! | [`answer`] | a query and a snapshot to a response |
 //! | [`config`] | TOML to all of the above, every error at once |
@@ -65,4 +66,5 @@ pub mod snapshot;
 pub mod store;
 pub mod telemetry;
 pub mod time;
+pub mod tsig;
 pub mod zone;

@@ -24,6 +24,7 @@ const HOUSE: &[(&str, Kind, &[&str])] = &[
     ("health", Pure, &[]),
     ("runbook", Pure, &[]),
     ("failover", Pure, &["health", "runbook"]),
+    ("tsig", Pure, &["zone"]),
     ("snapshot", Pure, &["zone", "failover"]),
     ("answer", Pure, &["snapshot", "zone"]),
     ("clock", Io, &[]),

@@ -11,6 +11,7 @@
 
 mod check;
 mod error;
+mod message;
 mod name;
 mod parse;
 pub mod rdata;
@@ -24,6 +25,7 @@ mod tree;
 mod zone;
 
 pub use error::{Position, ZoneError};
+pub use message::skip_name;
 pub use name::{Key, Name, NameError};
 pub use parse::{ZoneFile, parse};
 pub use tree::{Found, Node, Record, Records, Rrset, Tree, TreeTooLarge};
