@@ -3,12 +3,12 @@
 
 use switchback::health::Verdict;
 
-pub const POOLS: usize = 3;
-pub const RISE: u8 = 2;
-pub const FALL: u8 = 2;
+pub(crate) const POOLS: usize = 3;
+pub(crate) const RISE: u8 = 2;
+pub(crate) const FALL: u8 = 2;
 /// In seconds, which are rounds.
-pub const FAILBACK: u8 = 1;
-pub const SETTLE: u8 = 1;
+pub(crate) const FAILBACK: u8 = 1;
+pub(crate) const SETTLE: u8 = 1;
 
 /// What the oracle knows of one pool: rows of looks, no further than they matter.
 #[derive(Clone, Copy, Debug, Default, Hash)]
@@ -23,11 +23,11 @@ struct Rows {
 }
 
 #[derive(Clone, Debug, Hash)]
-pub struct Oracle {
+pub(crate) struct Oracle {
     pools: [Rows; POOLS],
-    pub frozen: bool,
-    pub pinned: Option<usize>,
-    pub drained: [bool; POOLS],
+    pub(crate) frozen: bool,
+    pub(crate) pinned: Option<usize>,
+    pub(crate) drained: [bool; POOLS],
 }
 
 /// What one look says, in the words of the rules.
@@ -54,7 +54,7 @@ fn row(before: u8, goes_on: bool, most: u8) -> u8 {
 }
 
 impl Oracle {
-    pub fn new() -> Oracle {
+    pub(crate) fn new() -> Oracle {
         let up = Rows {
             good: RISE + SETTLE,
             up: Some(true),
@@ -69,18 +69,18 @@ impl Oracle {
         }
     }
 
-    pub fn forget(&mut self) {
+    pub(crate) fn forget(&mut self) {
         self.pools = [Rows::default(); POOLS];
     }
 
     /// A round begins.
-    pub fn tick(&mut self) {
+    pub(crate) fn tick(&mut self) {
         for rows in &mut self.pools {
             rows.up_for = row(rows.up_for, rows.up == Some(true), FAILBACK);
         }
     }
 
-    pub fn count(&mut self, pool: usize, look: &Verdict) {
+    pub(crate) fn count(&mut self, pool: usize, look: &Verdict) {
         let rows = &mut self.pools[pool];
         let kind = kind(look);
         rows.good = row(rows.good, kind == Kind::Good, RISE + SETTLE);
@@ -98,7 +98,7 @@ impl Oracle {
     }
 
     /// A move, if there was one, was allowed.
-    pub fn judge(&self, from: usize, to: usize) {
+    pub(crate) fn judge(&self, from: usize, to: usize) {
         if from == to {
             return;
         }
@@ -125,7 +125,7 @@ impl Oracle {
     }
 
     /// No pool that is dead stays active while another one is good for longer than it takes.
-    pub fn insist(&self, active: usize) {
+    pub(crate) fn insist(&self, active: usize) {
         if self.frozen {
             return;
         }
