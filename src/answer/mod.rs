@@ -20,7 +20,26 @@ pub use encode::encode;
 pub use query::{Edns, Query, Refusal, read};
 pub use resolve::{Answer, Entry, Owner, Rcode, answer};
 
+use std::net::IpAddr;
+use std::time::Duration;
+
 use crate::snapshot::Snapshot;
+use crate::time::Wall;
+
+/// Who asks, how, and when: all that a response may depend on beside the snapshot and the
+/// query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asker {
+    /// How the query came.
+    pub transport: Transport,
+    /// From which address, as the socket has it.
+    pub client: IpAddr,
+    /// When.
+    pub now: Wall,
+    /// How long the connection is kept without a query: what a client that asks for it is told
+    /// (RFC 7828). `None` where there is nothing to tell: over UDP, HTTPS and QUIC.
+    pub idle: Option<Duration>,
+}
 
 /// How the query came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -51,13 +70,9 @@ impl Transport {
 
 /// Fills `out` with the response to `packet`. False, with `out` empty, if none is to be sent:
 /// what is shorter than a header, and responses, which two servers would pass to and fro.
-pub fn respond(
-    snapshot: &Snapshot,
-    packet: &[u8],
-    transport: Transport,
-    out: &mut Vec<u8>,
-) -> bool {
+pub fn respond(snapshot: &Snapshot, packet: &[u8], asker: &Asker, out: &mut Vec<u8>) -> bool {
     out.clear();
+    let transport = asker.transport;
     match read(packet) {
         None => false,
         Some(Ok(query)) => {

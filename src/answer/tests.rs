@@ -43,10 +43,19 @@ fn ask(name: &str, rtype: u16, additional: &[&[u8]]) -> Vec<u8> {
     packet
 }
 
+fn asker(transport: Transport) -> Asker {
+    Asker {
+        transport,
+        client: [192, 0, 2, 1].into(),
+        now: Wall(0),
+        idle: None,
+    }
+}
+
 /// The response over UDP, or nothing.
 fn get(packet: &[u8]) -> Option<Vec<u8>> {
     let mut out = vec![1];
-    respond(&snapshot(), packet, Transport::Udp, &mut out).then_some(out)
+    respond(&snapshot(), packet, &asker(Transport::Udp), &mut out).then_some(out)
 }
 
 fn rcode(packet: &[u8]) -> Option<u8> {
@@ -153,7 +162,7 @@ fn glue_that_does_not_fit_sets_tc() {
     assert!(respond(
         &snapshot(),
         &ask("x.cut.a.test.", 1, &[OPT]),
-        Transport::Stream,
+        &asker(Transport::Stream),
         &mut out
     ));
     assert_eq!(out[2] & 0x06, 0);

@@ -2,7 +2,7 @@
 
 use std::array;
 use std::io::{IoSlice, IoSliceMut};
-use std::net::UdpSocket;
+use std::net::{IpAddr, UdpSocket};
 use std::os::fd::RawFd;
 
 use nix::errno::Errno;
@@ -165,9 +165,12 @@ impl Outbox {
 }
 
 impl Datagrams<'_> {
-    /// Calls `answer(query, out)` for each whole datagram and keeps the answers for which it
-    /// returns `true`. Returns how many datagrams there were, those too long for a query too.
-    pub(super) fn answer_each(self, mut answer: impl FnMut(&[u8], &mut Vec<u8>) -> bool) -> usize {
+    /// Calls `answer(query, client, out)` for each whole datagram and keeps the answers for which
+    /// it returns `true`. Returns how many datagrams there were, those too long for a query too.
+    pub(super) fn answer_each(
+        self,
+        mut answer: impl FnMut(&[u8], IpAddr, &mut Vec<u8>) -> bool,
+    ) -> usize {
         let Datagrams {
             wildcard,
             received,
@@ -176,7 +179,7 @@ impl Datagrams<'_> {
         let mut count = 0;
         for datagram in received {
             count += 1;
-            let Some(from) = datagram.address.filter(can_be_answered) else {
+            let Some((from, client)) = datagram.address.and_then(who_can_be_answered) else {
                 continue;
             };
             if datagram.flags.contains(MsgFlags::MSG_TRUNC) {
@@ -188,7 +191,7 @@ impl Datagrams<'_> {
                 continue;
             }
             let query = datagram.iovs().next().unwrap_or_default();
-            if answer(query, &mut outbox.messages[outbox.to.len()]) {
+            if answer(query, client, &mut outbox.messages[outbox.to.len()]) {
                 outbox.to.push(Some(from));
                 outbox.asked.push(asked);
             }
@@ -197,13 +200,14 @@ impl Datagrams<'_> {
     }
 }
 
-/// Port 0 cannot be sent to: such a source is forged.
-fn can_be_answered(from: &SockaddrStorage) -> bool {
-    match (from.as_sockaddr_in(), from.as_sockaddr_in6()) {
-        (Some(v4), _) => v4.port() != 0,
-        (None, Some(v6)) => v6.port() != 0,
-        (None, None) => false,
-    }
+/// The source of a datagram in both its forms. Port 0 cannot be sent to: such a source is forged.
+fn who_can_be_answered(from: SockaddrStorage) -> Option<(SockaddrStorage, IpAddr)> {
+    let (client, port): (IpAddr, u16) = match (from.as_sockaddr_in(), from.as_sockaddr_in6()) {
+        (Some(v4), _) => (v4.ip().into(), v4.port()),
+        (None, Some(v6)) => (v6.ip().into(), v6.port()),
+        (None, None) => return None,
+    };
+    (port != 0).then_some((from, client))
 }
 
 /// The address of ours that the datagram was sent to, on a wildcard socket.

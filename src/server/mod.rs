@@ -41,7 +41,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::answer::{Transport, respond};
+use crate::answer::{Asker, respond};
 use crate::snapshot::Snapshot;
 use counters::{Tallies, Tally, bump};
 use tcp::{Shared, Stop};
@@ -333,15 +333,13 @@ fn start_workers(sockets: Vec<UdpSocket>, tallies: &Tallies) -> io::Result<Worke
 fn answer(
     snapshot: &Snapshot,
     query: &[u8],
-    transport: Transport,
+    asker: &Asker,
     out: &mut Vec<u8>,
     tally: &Tally,
 ) -> bool {
     out.clear();
     // A defect in the engine costs the one query that meets it, never the thread.
-    let answered = catch_unwind(AssertUnwindSafe(|| {
-        respond(snapshot, query, transport, out)
-    }));
+    let answered = catch_unwind(AssertUnwindSafe(|| respond(snapshot, query, asker, out)));
     if answered.is_err() {
         bump(&tally.panics, 1);
     }

@@ -4,7 +4,7 @@
 //! holds one query buffer and at most [`OUTBOX`] plus one answer of ours.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -19,7 +19,8 @@ use tokio::time::timeout;
 use super::connections::{Connections, IN_TOTAL, Seat};
 use super::counters::{Counters, Tallies, bump};
 use super::{QUERY_LIMIT, answer};
-use crate::answer::Transport;
+use crate::answer::{Asker, Transport};
+use crate::clock;
 use crate::snapshot::Snapshot;
 
 /// After the stop, for queries that are on their way from the system to us.
@@ -132,7 +133,7 @@ fn welcome(
             biased;
             () = seat.evicted() => {}
             // An error is the client's affair: the connection is closed, and that says it all.
-            _ = converse(stream, &seat, &shared, stop) => {}
+            _ = converse(stream, peer.ip(), &seat, &shared, stop) => {}
         }
     });
 }
@@ -140,6 +141,7 @@ fn welcome(
 /// Answers until the client leaves, tires us, or the server stops.
 async fn converse(
     mut stream: TcpStream,
+    client: IpAddr,
     seat: &Seat,
     shared: &Shared,
     mut stop: Stop,
@@ -166,7 +168,7 @@ async fn converse(
             return Ok(());
         }
         loop {
-            let next = gather(&mut inbox, &mut outbox, shared);
+            let next = gather(&mut inbox, &mut outbox, client, shared);
             timeout(shared.patience.write, stream.write_all(&outbox)).await??;
             outbox.clear();
             match next {
@@ -193,16 +195,22 @@ enum Next {
 /// Answers whole queries into `outbox`, each message with its length before it, so that one
 /// write carries both (RFC 7766 section 8). All see one snapshot, which is let go of before
 /// anything is written.
-fn gather(inbox: &mut Inbox, outbox: &mut Vec<u8>, shared: &Shared) -> Next {
+fn gather(inbox: &mut Inbox, outbox: &mut Vec<u8>, client: IpAddr, shared: &Shared) -> Next {
     let tally = &shared.tallies.tcp;
     let snapshot = shared.snapshots.load();
+    let asker = Asker {
+        transport: Transport::Stream,
+        client,
+        now: clock::wall(),
+        idle: Some(shared.patience.query),
+    };
     let mut message = Vec::new();
     while outbox.len() < OUTBOX {
         let Some(query) = inbox.next() else {
             return Next::Read;
         };
         bump(&tally.queries, 1);
-        let answered = answer(&snapshot, query, Transport::Stream, &mut message, tally);
+        let answered = answer(&snapshot, query, &asker, &mut message, tally);
         let Some(length) = u16::try_from(message.len()).ok().filter(|_| answered) else {
             bump(&tally.dropped, 1);
             return Next::Close;

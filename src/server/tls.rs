@@ -27,7 +27,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use super::counters::{Tallies, bump};
 use super::error::BindProblem;
 use super::{TlsSpec, answer};
-use crate::answer::Transport;
+use crate::answer::{Asker, Transport};
+use crate::clock;
 use crate::snapshot::Snapshot;
 
 /// For the handshake, and then from one query to the next.
@@ -115,7 +116,13 @@ impl Handler {
         let mut octets = Vec::new();
         let snapshot = self.snapshots.load();
         let (query, tally) = (request.as_slice(), &self.tallies.tls);
-        let answered = answer(&snapshot, query, Transport::Encrypted, &mut octets, tally);
+        let asker = Asker {
+            transport: Transport::Encrypted,
+            client: request.src().ip(),
+            now: clock::wall(),
+            idle: Some(PATIENCE),
+        };
+        let answered = answer(&snapshot, query, &asker, &mut octets, tally);
         answered.then(|| Decoded::read(&octets))
     }
 

@@ -1,7 +1,7 @@
 //! DNS over UDP: one thread and one socket per worker, whole batches per system call.
 //!
-//! A turn of the loop is: wait, receive up to [`BATCH`] datagrams, load the snapshot once,
-//! answer them all, let go of the snapshot, send. While a thread waits it holds no snapshot, so
+//! A turn of the loop is: wait, receive up to [`BATCH`] datagrams, load the snapshot and read
+//! the clock once, answer them all, let go of the snapshot, send. While a thread waits it holds no snapshot, so
 //! that an old generation is freed as soon as the last batch that used it is done.
 
 use std::io::PipeReader;
@@ -17,7 +17,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use super::answer;
 use super::batch::{BATCH, Batch};
 use super::counters::{Tally, bump};
-use crate::answer::Transport;
+use crate::answer::{Asker, Transport};
+use crate::clock;
 use crate::snapshot::Snapshot;
 
 /// So many full batches are answered before the stop is looked for; and so many at most after
@@ -78,8 +79,15 @@ impl Worker {
     fn turn(&self, batch: &mut Batch, snapshots: &ArcSwap<Snapshot>) -> usize {
         let received = match batch.receive(self.socket.as_raw_fd(), |datagrams| {
             let snapshot = snapshots.load();
-            datagrams.answer_each(|query, out| {
-                answer(&snapshot, query, Transport::Udp, out, &self.tally)
+            let now = clock::wall();
+            datagrams.answer_each(|query, client, out| {
+                let asker = Asker {
+                    transport: Transport::Udp,
+                    client,
+                    now,
+                    idle: None,
+                };
+                answer(&snapshot, query, &asker, out, &self.tally)
             })
         }) {
             Ok(received) => received,

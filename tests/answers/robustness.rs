@@ -1,7 +1,8 @@
 //! Packets that no client would send.
 
 use hickory_proto::op::Message;
-use switchback::answer::{Transport, respond};
+use switchback::answer::{Asker, Transport, respond};
+use switchback::time::Wall;
 
 use super::{folder, scripts};
 
@@ -62,7 +63,13 @@ fn two_hundred_thousand_broken_packets_get_a_readable_answer_or_none() {
         }
         let transport = [Transport::Udp, Transport::Stream, Transport::Encrypted][round % 3];
         let snapshot = &snapshots[round % snapshots.len()];
-        if respond(snapshot, &packet, transport, &mut out) {
+        let asker = Asker {
+            transport,
+            client: [192, 0, 2, 1].into(),
+            now: Wall(0),
+            idle: None,
+        };
+        if respond(snapshot, &packet, &asker, &mut out) {
             answered += 1;
             assert!(transport != Transport::Udp || out.len() <= 1232);
             if let Err(error) = Message::from_vec(&out) {

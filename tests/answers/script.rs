@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use hickory_proto::op::Message;
 use hickory_proto::rr::Record;
-use switchback::answer::{Transport, respond};
+use switchback::answer::{Asker, Transport, respond};
 use switchback::failover::{Publication, RankedPool, RankedServer, Ranking};
 use switchback::ids::{Generation, Serial, ServerName};
 use switchback::snapshot::{ServiceRecord, ServiceSpec, Snapshot, SnapshotSpec};
+use switchback::time::Wall;
 use switchback::zone::{self, Name};
 
 /// A script, line by line, so that it can be written back.
@@ -202,7 +203,13 @@ impl Question {
             Transport::Udp
         };
         let mut out = Vec::new();
-        assert!(respond(snapshot, &self.packet, transport, &mut out));
+        let asker = Asker {
+            transport,
+            client: [127, 0, 0, 1].into(),
+            now: Wall(0),
+            idle: None,
+        };
+        assert!(respond(snapshot, &self.packet, &asker, &mut out));
         out
     }
 
