@@ -15,7 +15,7 @@ pub(super) const IN_TOTAL: usize = 1024;
 /// Connections of one network: an IPv4 address, or an IPv6 /64, which is what one customer has.
 pub(super) const PER_NETWORK: usize = 64;
 
-/// The table of all TCP connections.
+/// The table of all connections of one transport.
 #[derive(Debug, Default)]
 pub(super) struct Connections {
     /// Locked when a connection comes or goes, never for a query.

@@ -3,12 +3,14 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::connections::Connections;
+
 /// What one transport has seen since it was bound. All counts only grow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Count {
     /// Messages received, garbage among them.
     pub queries: u64,
-    /// Answers handed to the system, or over DNS over TLS to the connection.
+    /// Answers handed to the system.
     pub responses: u64,
     /// Messages that got no answer: not a query, too long, or the answer could not be sent.
     pub dropped: u64,
@@ -17,23 +19,23 @@ pub struct Count {
     /// Queries at which the answer engine panicked; each is also in `dropped`. Always 0 unless
     /// there is a defect to be reported.
     pub panics: u64,
+    /// Connections open now.
+    pub connections: u64,
+    /// Connections closed to make room for a newer one.
+    pub evicted: u64,
+    /// Connections closed at once because their network had its share.
+    pub refused: u64,
 }
 
 /// The counts of all transports.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// DNS over UDP.
+    /// DNS over UDP, which has no connections.
     pub udp: Count,
     /// DNS over TCP.
     pub tcp: Count,
     /// DNS over TLS.
     pub tls: Count,
-    /// TCP connections open now.
-    pub connections: u64,
-    /// TCP connections closed to make room for a newer one.
-    pub evicted: u64,
-    /// TCP connections closed at once because their network had its share.
-    pub refused: u64,
 }
 
 impl Counters {
@@ -48,19 +50,25 @@ impl Counters {
 }
 
 impl Count {
-    pub(super) fn add(&mut self, other: Count) {
+    fn add(&mut self, other: Count) {
         let Count {
             queries,
             responses,
             dropped,
             truncated,
             panics,
+            connections,
+            evicted,
+            refused,
         } = other;
         self.queries += queries;
         self.responses += responses;
         self.dropped += dropped;
         self.truncated += truncated;
         self.panics += panics;
+        self.connections += connections;
+        self.evicted += evicted;
+        self.refused += refused;
     }
 }
 
@@ -76,13 +84,32 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    pub(super) fn count(&self) -> Count {
+    fn count(&self) -> Count {
         Count {
             queries: self.queries.load(Relaxed),
             responses: self.responses.load(Relaxed),
             dropped: self.dropped.load(Relaxed),
             truncated: self.truncated.load(Relaxed),
             panics: self.panics.load(Relaxed),
+            ..Count::default()
+        }
+    }
+}
+
+/// One transport with connections: what it counts, and who is connected.
+#[derive(Debug, Default)]
+pub(super) struct Lane {
+    pub(super) tally: Tally,
+    pub(super) connections: Arc<Connections>,
+}
+
+impl Lane {
+    fn count(&self) -> Count {
+        Count {
+            connections: u64::try_from(self.connections.open()).unwrap_or(u64::MAX),
+            evicted: self.connections.evicted.load(Relaxed),
+            refused: self.connections.refused.load(Relaxed),
+            ..self.tally.count()
         }
     }
 }
@@ -97,8 +124,8 @@ pub(super) fn bump(counter: &AtomicU64, by: usize) {
 pub(super) struct Tallies {
     /// One per UDP thread. Locked when a thread is made and when somebody reads the counters.
     pub(super) udp: Mutex<Vec<Arc<Tally>>>,
-    pub(super) tcp: Tally,
-    pub(super) tls: Tally,
+    pub(super) tcp: Lane,
+    pub(super) tls: Lane,
 }
 
 impl Tallies {
@@ -112,8 +139,17 @@ impl Tallies {
         tally
     }
 
+    /// All of them, now.
+    pub(super) fn counters(&self) -> Counters {
+        Counters {
+            udp: self.udp(),
+            tcp: self.tcp.count(),
+            tls: self.tls.count(),
+        }
+    }
+
     /// The sum over all UDP threads.
-    pub(super) fn udp(&self) -> Count {
+    fn udp(&self) -> Count {
         let mut sum = Count::default();
         for tally in &*self.udp.lock().unwrap_or_else(PoisonError::into_inner) {
             sum.add(tally.count());

@@ -11,18 +11,20 @@
 //! - Whoever waits holds no snapshot.
 //! - Nothing is logged for what a stranger sends: it is counted ([`Counters`]).
 
+mod accept;
 mod batch;
 mod bind;
 mod connections;
 mod counters;
 mod error;
+mod stream;
 mod tcp;
 mod tls;
 mod udp;
 
 pub use counters::{Count, Counters};
 pub use error::{BindError, BindProblem};
-pub use tcp::Patience;
+pub use stream::Patience;
 
 use std::io::{self, PipeWriter, pipe};
 use std::net::{SocketAddr, UdpSocket};
@@ -34,18 +36,20 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use hickory_server::Server;
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
 
 use crate::answer::{Asker, respond};
 use crate::snapshot::Snapshot;
+use accept::{Stop, listen};
 use counters::{Tallies, Tally, bump};
-use tcp::{Shared, Stop};
-use tls::Handler;
+use stream::Shared;
+use tcp::Tcp;
+use tls::Tls;
 use udp::Worker;
 
 /// The longest query taken, octets. No question with EDNS options and a signature comes near
@@ -110,8 +114,7 @@ struct Workers {
 /// Listeners at work. Dropping it stops them at once, without grace.
 pub struct Serving {
     addrs: LocalAddrs,
-    tcp: JoinSet<()>,
-    tls: Option<Server<Handler>>,
+    listeners: JoinSet<()>,
     stop: watch::Sender<bool>,
     workers: Workers,
     shared: Arc<Shared>,
@@ -169,7 +172,7 @@ impl Listeners {
         &self.addrs
     }
 
-    /// Waits for TCP clients as long as `patience` says.
+    /// Waits for clients with connections as long as `patience` says.
     #[must_use]
     pub fn with_patience(mut self, patience: Patience) -> Listeners {
         self.patience = patience;
@@ -182,7 +185,7 @@ impl Listeners {
     pub fn serve(self, snapshots: Arc<ArcSwap<Snapshot>>) -> Serving {
         let Listeners {
             addrs,
-            tcp: listeners,
+            tcp,
             tls,
             workers,
             tallies,
@@ -191,36 +194,32 @@ impl Listeners {
         let (stop, stopped) = watch::channel(false);
         let shared = Arc::new(Shared {
             snapshots: Arc::clone(&snapshots),
-            connections: Arc::default(),
-            tallies: Arc::clone(&tallies),
+            tallies,
             patience,
         });
-        let mut tcp = JoinSet::new();
-        for listener in listeners {
+        let mut listeners = JoinSet::new();
+        let speaker = Arc::new(Tcp(Arc::clone(&shared)));
+        for listener in tcp {
             let stopped = Stop(stopped.clone());
-            tcp.spawn(tcp::listen(listener, Arc::clone(&shared), stopped));
+            listeners.spawn(listen(listener, Arc::clone(&speaker), stopped));
         }
-        let tls = tls.map(|(config, listeners)| {
-            let mut server = Server::new(Handler {
-                snapshots: Arc::clone(&snapshots),
-                tallies: Arc::clone(&tallies),
+        if let Some((config, tls)) = tls {
+            let speaker = Arc::new(Tls {
+                shared: Arc::clone(&shared),
+                acceptor: TlsAcceptor::from(config),
             });
-            for listener in listeners {
-                let config = Arc::clone(&config);
-                // It has no way to fail in this version; if it gets one, the listener is closed.
-                let _ =
-                    server.register_tls_listener_with_tls_config(listener, tls::PATIENCE, config);
+            for listener in tls {
+                let stopped = Stop(stopped.clone());
+                listeners.spawn(listen(listener, Arc::clone(&speaker), stopped));
             }
-            server
-        });
+        }
         for start in &workers.starts {
             // The channel has room for this one, and its thread waits for it.
             let _ = start.send(Arc::clone(&snapshots));
         }
         Serving {
             addrs,
-            tcp,
-            tls,
+            listeners,
             stop,
             workers,
             shared,
@@ -238,12 +237,11 @@ impl Serving {
     /// What was received and sent since the bind.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        self.shared.counters()
+        self.shared.tallies.counters()
     }
 
-    /// Stops: no new connection, then answers to all that was accepted over UDP and TCP, for
-    /// three seconds at most. A TLS connection is closed between two of its answers. Returns the
-    /// last counts.
+    /// Stops: no new connection, then answers to all that was accepted, for three seconds at
+    /// most. Returns the last counts.
     pub async fn shut_down(mut self) -> Counters {
         self.stop.send_replace(true);
         let Workers {
@@ -259,16 +257,12 @@ impl Serving {
             }
         });
         let all = async {
-            while self.tcp.join_next().await.is_some() {}
-            if let Some(tls) = &mut self.tls {
-                // An error here is one of a listener that ended before; it is closed anyway.
-                let _ = tls.shutdown_gracefully().await;
-            }
+            while self.listeners.join_next().await.is_some() {}
             let _ = udp.await;
         };
         // Whoever is not done by then is dropped with `self`.
         let _ = timeout(GRACE, all).await;
-        self.shared.counters()
+        self.shared.tallies.counters()
     }
 }
 

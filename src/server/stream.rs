@@ -1,0 +1,256 @@
+//! Messages on a stream of octets (RFC 7766), in the clear or within TLS (RFC 7858): pipelined
+//! queries; every wait bounded.
+//!
+//! # Order
+//! Every answer is computed at once from memory, so that none has to wait for another: answers
+//! leave in the order of their queries, which is one of those that RFC 7766 section 7 allows.
+//!
+//! # What a client can make us keep
+//! [`Patience`] says how long a client may take to send a query and to read its answers. A
+//! connection holds one query buffer and at most [`OUTBOX`] plus one answer of ours; nothing more
+//! is read while answers wait to be taken.
+
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::timeout;
+
+use super::accept::Stop;
+use super::connections::Seat;
+use super::counters::{Tallies, Tally, bump};
+use super::{QUERY_LIMIT, answer};
+use crate::answer::{Asker, Transport};
+use crate::clock;
+use crate::snapshot::Snapshot;
+
+/// After the stop, for queries that are on their way from the system to us.
+const LAST_WORDS: Duration = Duration::from_millis(100);
+/// For the client to hear that we part, before the connection is closed over what it still sends:
+/// the system would then reset it, and our last answers might be lost with it.
+const FAREWELL: Duration = Duration::from_millis(500);
+/// Answers are written when this much has gathered, or no whole query is left.
+const OUTBOX: usize = 64 << 10;
+
+/// How long a client with a connection is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// From the connect or the last answer to the next whole query, however it drips
+    /// (RFC 7766 section 6.2.3); and for a handshake.
+    pub query: Duration,
+    /// For the client to take what is written.
+    pub write: Duration,
+}
+
+impl Default for Patience {
+    /// 10 s for a query, 5 s for its answers.
+    fn default() -> Self {
+        Patience {
+            query: Duration::from_secs(10),
+            write: Duration::from_secs(5),
+        }
+    }
+}
+
+/// What all connections share.
+pub(super) struct Shared {
+    pub(super) snapshots: Arc<ArcSwap<Snapshot>>,
+    pub(super) tallies: Arc<Tallies>,
+    pub(super) patience: Patience,
+}
+
+/// One client with a connection, and what its queries are answered with.
+pub(super) struct Client<'a> {
+    pub(super) transport: Transport,
+    pub(super) address: IpAddr,
+    pub(super) seat: &'a Seat,
+    pub(super) tally: &'a Tally,
+    pub(super) shared: &'a Shared,
+}
+
+/// Why a conversation ended.
+enum End {
+    /// The client has said all, or nothing for too long.
+    Silence,
+    /// It sent something that gets no answer: it is no DNS client, and may go on sending.
+    Nonsense,
+}
+
+impl Client<'_> {
+    /// Answers until the client leaves, tires us, or the server stops.
+    ///
+    /// # Errors
+    /// What the stream says, and `TimedOut`. The connection is of no more use then.
+    pub(super) async fn converse<S>(&self, stream: &mut S, stop: Stop) -> io::Result<()>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        match self.answer_all(stream, stop).await? {
+            End::Silence => timeout(FAREWELL, stream.shutdown()).await?,
+            End::Nonsense => timeout(FAREWELL, part(stream)).await?,
+        }
+    }
+
+    async fn answer_all<S>(&self, stream: &mut S, mut stop: Stop) -> io::Result<End>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let patience = self.shared.patience;
+        let mut inbox = Inbox::new();
+        let mut outbox = Vec::new();
+        let mut stopping = false;
+        loop {
+            let wait = if stopping { LAST_WORDS } else { patience.query };
+            let filled = tokio::select! {
+                biased;
+                filled = timeout(wait, inbox.fill(stream)) => filled,
+                () = stop.wait(), if !stopping => {
+                    stopping = true;
+                    continue;
+                }
+            };
+            match filled {
+                Ok(filled) => match filled? {
+                    Filled::Query => {}
+                    Filled::TooLong => return Ok(End::Nonsense),
+                    Filled::End => return Ok(End::Silence),
+                },
+                Err(_) => return Ok(End::Silence),
+            }
+            loop {
+                let next = self.gather(&mut inbox, &mut outbox);
+                timeout(patience.write, write(stream, &outbox)).await??;
+                outbox.clear();
+                match next {
+                    Next::Gather => {}
+                    Next::Read => break,
+                    Next::Close => return Ok(End::Nonsense),
+                }
+            }
+            outbox.shrink_to(OUTBOX);
+            self.seat.is_active();
+        }
+    }
+
+    /// Answers whole queries into `outbox`, each message with its length before it, so that one
+    /// write carries both (RFC 7766 section 8). All see one snapshot, which is let go of before
+    /// anything is written.
+    fn gather(&self, inbox: &mut Inbox, outbox: &mut Vec<u8>) -> Next {
+        let tally = self.tally;
+        let snapshot = self.shared.snapshots.load();
+        let asker = Asker {
+            transport: self.transport,
+            client: self.address,
+            now: clock::wall(),
+            idle: Some(self.shared.patience.query),
+        };
+        let mut message = Vec::new();
+        while outbox.len() < OUTBOX {
+            let Some(query) = inbox.next() else {
+                return Next::Read;
+            };
+            bump(&tally.queries, 1);
+            let answered = answer(&snapshot, query, &asker, &mut message, tally);
+            let Some(length) = u16::try_from(message.len()).ok().filter(|_| answered) else {
+                bump(&tally.dropped, 1);
+                return Next::Close;
+            };
+            bump(&tally.responses, 1);
+            outbox.extend_from_slice(&length.to_be_bytes());
+            outbox.extend_from_slice(&message);
+        }
+        Next::Gather
+    }
+}
+
+/// What follows after the gathered answers are written.
+enum Next {
+    /// Whole queries are left.
+    Gather,
+    /// None is.
+    Read,
+    /// The client sent something that gets no answer.
+    Close,
+}
+
+/// Writes all of `octets`, out of the buffers of a TLS session too.
+async fn write<S: AsyncWrite + Unpin>(stream: &mut S, octets: &[u8]) -> io::Result<()> {
+    stream.write_all(octets).await?;
+    stream.flush().await
+}
+
+/// Ends our side, then reads and forgets until the client has ended its own.
+async fn part<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) -> io::Result<()> {
+    stream.shutdown().await?;
+    let mut forgotten = [0; 1024];
+    while stream.read(&mut forgotten).await? > 0 {}
+    Ok(())
+}
+
+/// Octets received and not yet answered: `bytes[start..end]`.
+struct Inbox {
+    bytes: Box<[u8]>,
+    start: usize,
+    end: usize,
+}
+
+/// What waiting for a query came to.
+enum Filled {
+    /// A whole query is there.
+    Query,
+    /// Its length is beyond [`QUERY_LIMIT`].
+    TooLong,
+    /// The stream has ended.
+    End,
+}
+
+impl Inbox {
+    fn new() -> Inbox {
+        Inbox {
+            bytes: vec![0; 2 + QUERY_LIMIT].into(),
+            start: 0,
+            end: 0,
+        }
+    }
+
+    /// Reads until a whole query is there, or there will be none. Nothing is lost if the future
+    /// is dropped.
+    ///
+    /// # Errors
+    /// What the stream says.
+    async fn fill<S: AsyncRead + Unpin>(&mut self, stream: &mut S) -> io::Result<Filled> {
+        loop {
+            match self.length() {
+                Some(length) if length > QUERY_LIMIT => return Ok(Filled::TooLong),
+                Some(length) if self.end - self.start >= 2 + length => return Ok(Filled::Query),
+                Some(_) | None => {}
+            }
+            self.bytes.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+            match stream.read(&mut self.bytes[self.end..]).await? {
+                0 => return Ok(Filled::End),
+                read => self.end += read,
+            }
+        }
+    }
+
+    /// The length of the first query, if its two octets are there.
+    fn length(&self) -> Option<usize> {
+        let prefix = self.bytes[self.start..self.end].first_chunk()?;
+        Some(usize::from(u16::from_be_bytes(*prefix)))
+    }
+
+    /// Takes the first query, if it is whole.
+    fn next(&mut self) -> Option<&[u8]> {
+        let (from, to) = (self.start + 2, self.start + 2 + self.length()?);
+        if to > self.end {
+            return None;
+        }
+        self.start = to;
+        Some(&self.bytes[from..to])
+    }
+}
