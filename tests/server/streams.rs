@@ -105,7 +105,7 @@ fn a_client_that_never_reads_is_given_up_and_hinders_nobody() {
     ask(&mut other, &query(2, SRV, RecordType::SRV, None));
     drop(other);
     eventually("the deaf client is gone", || {
-        house.serving().counters().connections == 0
+        house.serving().counters().tcp.connections == 0
     });
 }
 
@@ -128,7 +128,7 @@ fn one_client_gets_64_connections_and_the_others_go_on() {
         ask(stream, &question);
     }
     assert!(is_closed(&mut tcp(at_home)), "the 65th");
-    assert_eq!(house.serving().counters().refused, 1);
+    assert_eq!(house.serving().counters().tcp.refused, 1);
     // All of 127/8 is at home here: another client on this machine.
     let elsewhere = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     let from: SocketAddr = ([127, 0, 0, 3], 0).into();
@@ -140,7 +140,7 @@ fn one_client_gets_64_connections_and_the_others_go_on() {
     drop(elsewhere);
     open.pop();
     eventually("a place is free", || {
-        house.serving().counters().connections < 64
+        house.serving().counters().tcp.connections < 64
     });
     ask(&mut tcp(at_home), &question);
 }

@@ -1,9 +1,8 @@
-//! DNS over TLS: the same answers, through hickory's listener.
+//! DNS over TLS: the same answers.
 
 use std::net::TcpStream;
 use std::sync::Arc;
 
-use hickory_proto::op::Message;
 use hickory_proto::rr::RecordType;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -58,12 +57,7 @@ fn all_transports_give_the_same_answer() {
             let over_tcp = ask(&mut stream, &question);
             let over_tls = ask(&mut tls, &question);
             assert_eq!(over_udp, over_tcp, "{name} {rtype} {edns:?}");
-            let decoded = |octets: &[u8]| Message::from_vec(octets).unwrap();
-            let (expected, found) = (decoded(&over_tcp), decoded(&over_tls));
-            assert_eq!(expected, found, "{name} {rtype} {edns:?}");
-            // Equality of names ignores letter case, which a client may have chosen (0x20).
-            let end_of_question = question.len() - if edns.is_some() { 11 } else { 0 };
-            assert_eq!(over_tls[12..end_of_question], question[12..end_of_question]);
+            assert_eq!(over_tcp, over_tls, "{name} {rtype} {edns:?}");
         }
     }
     let counters = house.serving().counters();
