@@ -12,11 +12,12 @@ use crate::failover::Event;
 use crate::health::Health;
 use crate::runbook::Phase;
 
-/// Writes log lines to standard error; `SWITCHBACK_LOG` sets the level (`info` by default).
-/// Only the first call counts.
+/// Writes log lines to standard error; `SWITCHBACK_LOG` sets the level (`info` by default). Of
+/// the libraries only errors are told: what else they say is about what strangers do. Only the
+/// first call counts.
 pub fn init() {
     let filter = EnvFilter::try_from_env("SWITCHBACK_LOG")
-        .unwrap_or_else(|_| EnvFilter::new("info,hickory_server=error,hickory_proto=error"));
+        .unwrap_or_else(|_| EnvFilter::new("error,switchback=info"));
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
