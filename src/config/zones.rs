@@ -1,6 +1,6 @@
 //! `[[zone]]` to loaded zones, and what services and servers own in them.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use super::services::Services;
 use super::spec::{List, ZoneSpec};
 use crate::snapshot::ServiceRecord;
 use crate::zone::rdata::{rtype, type_name};
-use crate::zone::{Name, Position, Zone, ZoneError, ZoneFile, parse};
+use crate::zone::{Name, Position, Positions, Zone, ZoneError, ZoneFile, parse};
 
 /// A zone with where it came from.
 #[derive(Clone, Debug)]
@@ -30,7 +30,7 @@ pub struct LoadedZone {
 pub(super) struct Zones {
     pub(super) loaded: Vec<LoadedZone>,
     pub(super) groups: BTreeSet<String>,
-    positions: Vec<HashMap<(Name, u16), Position>>,
+    positions: Vec<Positions>,
     /// Origins that were named, readable or not.
     origins: BTreeSet<Name>,
 }
@@ -257,8 +257,8 @@ impl Zones {
                 // Told of the name's A, which has the same owner.
                 continue;
             }
-            if let Some(place) = positions.get(&(name.clone(), found)) {
-                notes.error_elsewhere(at_place(place, format!("'{name}' has a static {} although {who} owns its {}, {remedy}, remove it here", type_name(found), type_name(kind))));
+            if let Some(place) = positions.get(zone.zone.tree(), name, found) {
+                notes.error_elsewhere(at_place(&place, format!("'{name}' has a static {} although {who} owns its {}, {remedy}, remove it here", type_name(found), type_name(kind))));
             }
         }
         if zone

@@ -80,7 +80,7 @@ pub enum GuardViolation {
         /// The owner.
         owner: Name,
         /// The type of the static record: what is owned, or CNAME. With the owner, the key of
-        /// [`crate::zone::ZoneFile::positions`].
+        /// [`crate::zone::ZoneFile::position`].
         rtype: u16,
         /// Who owns it: `service 'xmpp'` or `server 'edge1.test.'`.
         by: String,

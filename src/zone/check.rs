@@ -1,266 +1,232 @@
 //! What a zone must be beyond its text: one SOA, name servers, CNAMEs alone, equal TTLs.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashSet;
 use std::sync::Arc;
 
+use super::build::Builder;
+use super::draft::{Draft, Row};
 use super::error::{Position, ZoneError};
 use super::name::Name;
 use super::parse::{MAX_ERRORS, ZoneFile};
+use super::positions::Positions;
 use super::rdata::{self, rtype, type_name};
-use super::tree::{Node, Record};
+use super::review;
+use super::tree::TreeTooLarge;
 use super::zone::Zone;
-
-type Positions = HashMap<(Name, u16), Position>;
 
 /// Checks the records of a zone, which read without or with `errors`, and builds it.
 pub(super) fn check(
-    origin: &Name,
-    records: Vec<(Record, Position)>,
+    mut draft: Draft,
+    positions: Positions,
     errors: Vec<ZoneError>,
-    start: &Position,
 ) -> Result<ZoneFile, Vec<ZoneError>> {
+    draft.sort();
     let mut checker = Checker {
-        origin,
+        draft: &draft,
         text_is_whole: errors.is_empty(),
         errors,
         warnings: Vec::new(),
-        positions: HashMap::new(),
+        positions,
+        builder: Builder::new(draft.apex().wire(), draft.rows().len()),
         kept: Vec::new(),
     };
-    let mut owners: BTreeMap<Box<[u8]>, Vec<(Record, Position)>> = BTreeMap::new();
-    for (record, position) in records {
-        if record.owner.is_at_or_below(origin) {
-            let key = record.owner.key();
-            owners
-                .entry(key.as_slice().into())
-                .or_default()
-                .push((record, position));
-        } else {
-            checker.errors.push(position.error(format!(
-                "'{}' is outside the zone, a zone holds names at or below '{origin}', is a dot \
-                 missing or one too many?",
-                record.owner
-            )));
-        }
+    checker.apex();
+    let mut from = 0;
+    while from < draft.rows().len() {
+        let here = draft.group(from);
+        from = here.end;
+        checker.owner(draft.rows().get(here).unwrap_or(&[]));
     }
-    let apex = owners.get(origin.key().as_slice());
-    checker.apex(apex.map_or(&[], Vec::as_slice), start);
-    for here in owners.into_values() {
-        checker.owner(here);
+    let Checker {
+        mut errors,
+        mut warnings,
+        positions,
+        builder,
+        ..
+    } = checker;
+    if !errors.is_empty() {
+        errors.sort_by(|a, b| {
+            let place = |error: &ZoneError| (error.line, error.column);
+            a.file.cmp(&b.file).then(place(a).cmp(&place(b)))
+        });
+        errors.truncate(MAX_ERRORS);
+        return Err(errors);
     }
-    checker.finish(start)
+    let origin = draft.apex().clone();
+    // The tree has all of it now, and both together are what loading takes at the most.
+    drop(draft);
+    let tree = builder.finish(origin.wire());
+    let tree = tree.map_err(|error| vec![positions.start().error(error.to_string())])?;
+    let zone = Zone::new(origin, tree);
+    review::review(&zone, &positions, &mut warnings);
+    warnings.truncate(MAX_ERRORS);
+    Ok(ZoneFile {
+        zone: Arc::new(zone),
+        warnings,
+        positions,
+    })
 }
 
-struct Checker<'o> {
-    origin: &'o Name,
+struct Checker<'d> {
+    draft: &'d Draft,
     /// With errors in the text, what seems to be missing may only have been unreadable.
     text_is_whole: bool,
     errors: Vec<ZoneError>,
     warnings: Vec<ZoneError>,
     positions: Positions,
-    kept: Vec<Record>,
+    builder: Builder,
+    /// The records of one owner that are to be served.
+    kept: Vec<Row>,
 }
 
 impl Checker<'_> {
-    fn apex(&mut self, here: &[(Record, Position)], start: &Position) {
-        let mut soas = here.iter().filter(|(record, _)| record.rtype == rtype::SOA);
+    /// The apex is before all other names.
+    fn apex(&mut self) {
+        let draft = self.draft;
+        let apex = draft.rows().get(draft.group(0)).unwrap_or(&[]);
+        let is_apex = |row: &&Row| draft.owner(row).eq_ignore_ascii_case(draft.apex().wire());
+        let here = || apex.iter().filter(is_apex);
+        let mut soas = here().filter(|row| row.rtype == rtype::SOA);
         let first = soas.next();
         if first.is_none() && self.text_is_whole {
-            self.errors.push(start.error(format!(
+            let at = self.positions.start();
+            self.error(&at, format!(
                 "'{}' has no SOA, a zone has exactly one at its apex (RFC 1035 section 5.2), add \
                  it",
-                self.origin
-            )));
+                draft.apex()
+            ));
         }
-        for (_, position) in soas {
-            self.errors.push(
-                position.error(
-                    "a second SOA, a zone has exactly one (RFC 1035 section 5.2), remove it",
-                ),
+        for row in soas {
+            self.error(
+                &self.positions.position(row.mark),
+                "a second SOA, a zone has exactly one (RFC 1035 section 5.2), remove it",
             );
         }
-        if self.text_is_whole && !here.iter().any(|(record, _)| record.rtype == rtype::NS) {
-            let position = first.map_or(start, |(_, position)| position);
-            self.errors.push(position.error(format!(
+        if self.text_is_whole && !here().any(|row| row.rtype == rtype::NS) {
+            let at = first.map_or_else(
+                || self.positions.start(),
+                |row| self.positions.position(row.mark),
+            );
+            self.error(&at, format!(
                 "'{}' has no NS, a zone names its servers at its apex (RFC 1034 section 4.2.1), \
                  add them",
-                self.origin
-            )));
+                draft.apex()
+            ));
         }
     }
 
-    /// Checks the records of one owner and keeps those that are to be served.
-    fn owner(&mut self, here: Vec<(Record, Position)>) {
-        let has = |rtype| here.iter().find(|(record, _)| record.rtype == rtype);
-        if let Some((cname, _)) = has(rtype::CNAME) {
-            let beside = here.iter().find(|(record, _)| {
-                ![rtype::CNAME, rtype::RRSIG, rtype::NSEC].contains(&record.rtype)
-            });
-            if let Some((record, position)) = beside {
-                self.errors.push(position.error(format!(
+    /// Checks the records of one owner and adds those that are to be served.
+    fn owner(&mut self, rows: &[Row]) {
+        self.stands_alone(rows);
+        self.kept.clear();
+        for rrset in rows.chunk_by(|a, b| a.rtype == b.rtype) {
+            self.rrset(rrset);
+        }
+        if !self.errors.is_empty() {
+            return;
+        }
+        match self.builder.add(self.draft, &self.kept) {
+            Ok(node) => {
+                for rrset in self.kept.chunk_by(|a, b| a.rtype == b.rtype) {
+                    if let Some(first) = rrset.first() {
+                        self.positions.note(node, first.rtype, first.mark);
+                    }
+                }
+            }
+            Err(error) => self.too_large(error),
+        }
+    }
+
+    fn too_large(&mut self, error: TreeTooLarge) {
+        let at = self.positions.start();
+        self.error(&at, error.to_string());
+    }
+
+    /// No other data beside a CNAME, no SOA below the apex.
+    fn stands_alone(&mut self, rows: &[Row]) {
+        let has = |rtype| rows.iter().find(|row| row.rtype == rtype);
+        if let Some(cname) = has(rtype::CNAME) {
+            let may_stand = [rtype::CNAME, rtype::RRSIG, rtype::NSEC];
+            if let Some(beside) = rows.iter().find(|row| !may_stand.contains(&row.rtype)) {
+                let text = format!(
                     "'{}' has {} and CNAME, a CNAME stands alone (RFC 2181 section 10.1), remove \
                      one of them",
-                    cname.owner,
-                    type_name(record.rtype)
-                )));
+                    self.name(cname),
+                    type_name(beside.rtype)
+                );
+                self.error(&self.positions.position(beside.mark), text);
             }
         }
-        if let Some((record, position)) = has(rtype::SOA)
-            && record.owner != *self.origin
+        if let Some(soa) = has(rtype::SOA)
+            && !self
+                .draft
+                .owner(soa)
+                .eq_ignore_ascii_case(self.draft.apex().wire())
         {
-            self.errors.push(position.error(format!(
+            let text = format!(
                 "SOA at '{}', it stands at the apex '{}' only (RFC 1035 section 5.2), remove it",
-                record.owner, self.origin
-            )));
+                self.name(soa),
+                self.draft.apex()
+            );
+            self.error(&self.positions.position(soa.mark), text);
         }
-        let mut first: BTreeMap<u16, (u32, Position)> = BTreeMap::new();
-        let mut seen: HashMap<(u16, Vec<u8>), ()> = HashMap::new();
-        for (record, position) in here {
-            let kind = type_name(record.rtype);
-            let data = rdata::canonical(record.rtype, &record.rdata);
-            if seen.insert((record.rtype, data), ()).is_some() {
-                self.warnings.push(position.error(format!(
+    }
+
+    /// Keeps the records of one owner and type, each once.
+    fn rrset(&mut self, rows: &[Row]) {
+        let Some((first, others)) = rows.split_first() else {
+            return;
+        };
+        self.kept.push(*first);
+        if others.is_empty() {
+            return;
+        }
+        let kind = type_name(first.rtype);
+        let draft = self.draft;
+        let data = |row: &Row| rdata::canonical(row.rtype, draft.rdata(row));
+        let mut seen = HashSet::from([data(first)]);
+        for row in others {
+            let at = self.positions.position(row.mark);
+            if !seen.insert(data(row)) {
+                let text = format!(
                     "the same {kind} of '{}' again, an RRset has no duplicates (RFC 2181 section \
                      5), it is served once",
-                    record.owner
-                )));
+                    self.name(row)
+                );
+                if self.warnings.len() < MAX_ERRORS {
+                    self.warnings.push(at.error(text));
+                }
                 continue;
             }
-            let position = match first.get(&record.rtype) {
-                None => {
-                    first.insert(record.rtype, (record.ttl, position.clone()));
-                    self.positions
-                        .insert((record.owner.clone(), record.rtype), position.clone());
-                    position
-                }
-                Some((ttl, at)) => {
-                    if *ttl != record.ttl && record.rtype != rtype::RRSIG {
-                        self.errors.push(position.error(format!(
-                            "TTL {} of '{} {kind}' is not the {ttl} of {at}, the TTLs of an RRset \
-                             are equal (RFC 2181 section 5.2), make them so",
-                            record.ttl, record.owner
-                        )));
-                    }
-                    position
-                }
-            };
-            if [rtype::CNAME, rtype::DNAME].contains(&record.rtype)
-                && first
-                    .get(&record.rtype)
-                    .is_some_and(|(_, at)| *at != position)
-            {
-                self.errors.push(position.error(format!(
+            if row.ttl != first.ttl && row.rtype != rtype::RRSIG {
+                let text = format!(
+                    "TTL {} of '{} {kind}' is not the {} of {}, the TTLs of an RRset are equal \
+                     (RFC 2181 section 5.2), make them so",
+                    row.ttl,
+                    self.name(row),
+                    first.ttl,
+                    self.positions.position(first.mark)
+                );
+                self.error(&at, text);
+            }
+            if [rtype::CNAME, rtype::DNAME].contains(&row.rtype) {
+                let text = format!(
                     "a second {kind} of '{}', a name has one at most (RFC 2181 section 10.1, RFC \
                      6672 section 2.4), remove it",
-                    record.owner
-                )));
+                    self.name(row)
+                );
+                self.error(&at, text);
             }
-            self.kept.push(record);
+            self.kept.push(*row);
         }
     }
 
-    fn finish(mut self, start: &Position) -> Result<ZoneFile, Vec<ZoneError>> {
-        if !self.errors.is_empty() {
-            self.errors.sort_by(|a, b| {
-                let place = |error: &ZoneError| (error.line, error.column);
-                a.file.cmp(&b.file).then(place(a).cmp(&place(b)))
-            });
-            self.errors.truncate(MAX_ERRORS);
-            return Err(self.errors);
-        }
-        let zone = Zone::build(self.origin, &self.kept, start).map_err(|error| vec![error])?;
-        drop(self.kept);
-        let mut reviewer = Reviewer {
-            zone: &zone,
-            positions: &self.positions,
-            warnings: &mut self.warnings,
-        };
-        for node in zone.tree().nodes() {
-            reviewer.node(&node);
-        }
-        self.warnings.truncate(MAX_ERRORS);
-        Ok(ZoneFile {
-            zone: Arc::new(zone),
-            warnings: self.warnings,
-            positions: self.positions,
-        })
-    }
-}
-
-/// Looks at a zone that is without error for what is odd.
-struct Reviewer<'z> {
-    zone: &'z Zone,
-    positions: &'z Positions,
-    warnings: &'z mut Vec<ZoneError>,
-}
-
-impl Reviewer<'_> {
-    fn node(&mut self, node: &Node<'_>) {
-        let boundary = node.boundary();
-        let below = boundary.is_some_and(|boundary| boundary.index() != node.index());
-        for rrset in node.rrsets() {
-            if below {
-                if ![rtype::A, rtype::AAAA].contains(&rrset.rtype) {
-                    let what = "stands below a delegation or a DNAME and is never served (RFC \
-                                1034 section 4.2.1, RFC 6672 section 2.4), move or remove it";
-                    self.warn(node, rrset.rtype, what);
-                }
-                continue;
-            }
-            for record in rrset.records() {
-                if let Some(host) = rdata::host(rrset.rtype, record) {
-                    self.host(node, rrset.rtype, host);
-                }
-            }
-        }
+    fn name(&self, row: &Row) -> Name {
+        Name::from_wire(self.draft.owner(row)).unwrap_or_else(|_| Name::root())
     }
 
-    /// Looks at a host that an NS, MX or SRV of ours points at.
-    fn host(&mut self, node: &Node<'_>, rtype: u16, host: &[u8]) {
-        let Ok(name) = Name::from_wire(host) else {
-            return;
-        };
-        if !name.is_at_or_below(self.zone.origin()) || host == [0] {
-            return;
-        }
-        let key = name.key();
-        let found = self.zone.tree().find(&key);
-        let target = found.node.filter(|_| found.exact);
-        let has = |rtype| target.is_some_and(|target| target.rrset(rtype).is_some());
-        if has(rtype::CNAME) {
-            let what = format!(
-                "points at '{name}', which is an alias; it must be a name with addresses (RFC \
-                 2181 section 10.3, RFC 2782), name the alias' target"
-            );
-            return self.warn(node, rtype, &what);
-        }
-        if has(rtype::A) || has(rtype::AAAA) {
-            return;
-        }
-        let cut = found.node.and_then(|found| found.boundary());
-        let glue_is_ours = cut.is_none_or(|cut| cut.index() == node.index());
-        let wildcard = found.node.is_some_and(|encloser| {
-            let source = key.child_of_prefix(encloser.key_len(), b"*");
-            !found.exact && self.zone.tree().get(&source).is_some()
-        });
-        if glue_is_ours && !wildcard {
-            let what = format!(
-                "points at '{name}', which has no address in this zone; partners need one \
-                 (RFC 1034 section 4.2.1), add A or AAAA"
-            );
-            self.warn(node, rtype, &what);
-        }
-    }
-
-    fn warn(&mut self, node: &Node<'_>, rtype: u16, what: &str) {
-        let Ok(owner) = Name::from_wire(node.owner()) else {
-            return;
-        };
-        let text = format!("{} of '{owner}' {what}", type_name(rtype));
-        if self.warnings.len() < MAX_ERRORS
-            && let Some(position) = self.positions.get(&(owner, rtype))
-        {
-            self.warnings.push(position.error(text));
-        }
+    /// Errors are sorted by place before the first hundred of them are told.
+    fn error(&mut self, at: &Position, text: impl Into<String>) {
+        self.errors.push(at.error(text));
     }
 }

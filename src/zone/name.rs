@@ -1,4 +1,4 @@
-//! Domain names in wire format, and the key that orders them.
+//! Domain names in wire format.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -7,12 +7,12 @@ use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 use std::sync::Arc;
 
+use super::key::Key;
+
 /// A name has at most 255 octets on the wire (RFC 1035 section 2.3.4).
-const MAX_WIRE: usize = 255;
+pub(super) const MAX_WIRE: usize = 255;
 /// A label has at most 63 octets (RFC 1035 section 2.3.4).
 const MAX_LABEL: usize = 63;
-/// A key has two octets at most for each octet of the name.
-const MAX_KEY: usize = 2 * MAX_WIRE;
 
 /// An absolute domain name: uncompressed wire format, in the spelling it was given. Names
 /// compare without regard to ASCII case (RFC 4343), in canonical order (RFC 4034 section 6.1).
@@ -81,44 +81,8 @@ impl Name {
     /// # Errors
     /// Any but [`NameError::BadWire`]; [`NameError::Relative`] only without an origin.
     pub fn from_text(text: &[u8], origin: Option<&Name>) -> Result<Name, NameError> {
-        match text {
-            b"" => return Err(NameError::Empty),
-            b"." => return Ok(Name::root()),
-            b"@" => return origin.cloned().ok_or(NameError::Relative),
-            _ => {}
-        }
-        let mut wire = vec![0];
-        let mut start = 0;
-        let mut rest = text;
-        while let Some((&octet, after)) = rest.split_first() {
-            rest = after;
-            if octet == b'.' {
-                close_label(&mut wire, start)?;
-                start = wire.len();
-                wire.push(0);
-                continue;
-            }
-            let octet = if octet == b'\\' {
-                let (octet, after) = unescape(rest).ok_or(NameError::BadEscape)?;
-                rest = after;
-                octet
-            } else {
-                octet
-            };
-            wire.push(octet);
-            if wire.len() > MAX_WIRE + 1 {
-                return Err(NameError::LongName);
-            }
-        }
-        if wire.len() == start + 1 {
-            // The last octet is the root's label, already there.
-        } else {
-            close_label(&mut wire, start)?;
-            wire.extend_from_slice(&origin.ok_or(NameError::Relative)?.0);
-        }
-        if wire.len() > MAX_WIRE {
-            return Err(NameError::LongName);
-        }
+        let mut wire = Vec::with_capacity(text.len() + 2);
+        write(text, origin.map(Name::wire), &mut wire)?;
         Ok(Name(wire.into()))
     }
 
@@ -143,7 +107,7 @@ impl Name {
     /// Whether this is `other` or a name below it.
     #[must_use]
     pub fn is_at_or_below(&self, other: &Name) -> bool {
-        self.key().as_slice().starts_with(other.key().as_slice())
+        is_below(&self.0, &other.0)
     }
 
     /// What the name is looked up and sorted by.
@@ -158,6 +122,69 @@ impl Name {
         // Length octets are at most 63 and so never letters.
         Name(self.0.to_ascii_lowercase().into())
     }
+}
+
+/// Appends the name that [`Name::from_text`] reads; after an error `wire` is as it was.
+pub(super) fn write(
+    text: &[u8],
+    origin: Option<&[u8]>,
+    wire: &mut Vec<u8>,
+) -> Result<(), NameError> {
+    let begin = wire.len();
+    let written = write_labels(text, origin, wire);
+    if written.is_err() {
+        wire.truncate(begin);
+    }
+    written
+}
+
+fn write_labels(text: &[u8], origin: Option<&[u8]>, wire: &mut Vec<u8>) -> Result<(), NameError> {
+    let begin = wire.len();
+    match text {
+        b"" => return Err(NameError::Empty),
+        b"." => {
+            wire.push(0);
+            return Ok(());
+        }
+        b"@" => {
+            wire.extend_from_slice(origin.ok_or(NameError::Relative)?);
+            return Ok(());
+        }
+        _ => {}
+    }
+    let mut start = begin;
+    wire.push(0);
+    let mut rest = text;
+    while let Some((&octet, after)) = rest.split_first() {
+        rest = after;
+        if octet == b'.' {
+            close_label(wire, start)?;
+            start = wire.len();
+            wire.push(0);
+            continue;
+        }
+        let octet = if octet == b'\\' {
+            let (octet, after) = unescape(rest).ok_or(NameError::BadEscape)?;
+            rest = after;
+            octet
+        } else {
+            octet
+        };
+        wire.push(octet);
+        if wire.len() - begin > MAX_WIRE + 1 {
+            return Err(NameError::LongName);
+        }
+    }
+    if wire.len() == start + 1 {
+        // The last octet is the root's label, already there.
+    } else {
+        close_label(wire, start)?;
+        wire.extend_from_slice(origin.ok_or(NameError::Relative)?);
+    }
+    if wire.len() - begin > MAX_WIRE {
+        return Err(NameError::LongName);
+    }
+    Ok(())
 }
 
 /// Ends the label that began at `start`.
@@ -212,6 +239,21 @@ pub(crate) fn wire_len(octets: &[u8]) -> Option<usize> {
     }
 }
 
+/// Whether the name `wire` is `other` or a name below it.
+pub(super) fn is_below(wire: &[u8], other: &[u8]) -> bool {
+    let Some(end) = wire.len().checked_sub(other.len()) else {
+        return false;
+    };
+    let mut at = 0;
+    while at < end {
+        // What is left of the name begins at a label.
+        at += 1 + wire.get(at).map_or(0, |length| usize::from(*length));
+    }
+    let rest = wire.get(at..).unwrap_or(&[]);
+    // Length octets are at most 63 and so never letters.
+    at == end && rest.eq_ignore_ascii_case(other)
+}
+
 /// The labels of a name in wire format, from the left, without the root's.
 pub(crate) fn labels(wire: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = wire;
@@ -221,104 +263,6 @@ pub(crate) fn labels(wire: &[u8]) -> impl Iterator<Item = &[u8]> {
         rest = after.get(usize::from(length)..)?;
         (length > 0).then_some(label)
     })
-}
-
-/// What a name is looked up and sorted by: the labels from the right, in lower case, each ended
-/// by a zero octet, with the octets 0 and 1 inside labels written as `1 1` and `1 2`. Keys
-/// compared octet by octet give the canonical order of names (RFC 4034 section 6.1), and a name
-/// is at or below another if its key begins with the other's.
-#[derive(Clone)]
-pub struct Key {
-    octets: [u8; MAX_KEY],
-    length: usize,
-}
-
-impl Key {
-    /// The key of a name in wire format. Octets that are no name give the key of what of them
-    /// is.
-    #[must_use]
-    pub fn of_wire(wire: &[u8]) -> Key {
-        let mut starts = [0u8; MAX_WIRE / 2 + 1];
-        let mut count = 0;
-        let mut at = 0;
-        while let Some(&length) = wire.get(at) {
-            let next = at + 1 + usize::from(length);
-            if length == 0 || next > wire.len() || next > MAX_WIRE {
-                break;
-            }
-            if let (Some(start), Ok(at)) = (starts.get_mut(count), u8::try_from(at)) {
-                *start = at;
-                count += 1;
-            }
-            at = next;
-        }
-        let mut key = Key {
-            octets: [0; MAX_KEY],
-            length: 0,
-        };
-        for start in starts.iter().take(count).rev() {
-            let start = usize::from(*start);
-            let length = usize::from(wire.get(start).copied().unwrap_or(0));
-            key.push_label(wire.get(start + 1..start + 1 + length).unwrap_or(&[]));
-        }
-        key
-    }
-
-    /// The key's octets.
-    #[must_use]
-    pub fn as_slice(&self) -> &[u8] {
-        self.octets.get(..self.length).unwrap_or(&[])
-    }
-
-    /// The key of the name that has `encloser` key octets of this one, with one more label in
-    /// front: `*` makes the source of synthesis of RFC 4592 section 2.2.1.
-    #[must_use]
-    pub fn child_of_prefix(&self, encloser: usize, label: &[u8]) -> Key {
-        let mut key = self.clone();
-        key.length = encloser.min(self.length);
-        key.push_label(label);
-        key
-    }
-
-    fn push_label(&mut self, label: &[u8]) {
-        for &octet in label {
-            match octet {
-                0 => self.push(&[1, 1]),
-                1 => self.push(&[1, 2]),
-                other => self.push(&[other.to_ascii_lowercase()]),
-            }
-        }
-        self.push(&[0]);
-    }
-
-    fn push(&mut self, octets: &[u8]) {
-        // A name within 255 octets always fits; anything longer was no name.
-        if let Some(room) = self.octets.get_mut(self.length..self.length + octets.len()) {
-            room.copy_from_slice(octets);
-            self.length += octets.len();
-        }
-    }
-}
-
-/// How many octets of `key` name an ancestor that `other` shares: the deepest common ancestor.
-pub(super) fn common_ancestor(key: &[u8], other: &[u8]) -> usize {
-    let same = key.iter().zip(other).take_while(|(a, b)| a == b).count();
-    // Keys have a zero octet at label ends and nowhere else.
-    key.iter()
-        .take(same)
-        .rposition(|octet| *octet == 0)
-        .map_or(0, |end| end + 1)
-}
-
-/// The key of the parent of the name with this key.
-pub(super) fn parent_key(key: &[u8]) -> &[u8] {
-    let inner = key.len().saturating_sub(1);
-    let end = key
-        .iter()
-        .take(inner)
-        .rposition(|octet| *octet == 0)
-        .map_or(0, |end| end + 1);
-    key.get(..end).unwrap_or(&[])
 }
 
 impl PartialEq for Name {

@@ -1,21 +1,21 @@
 //! A master file with its includes to records, then to a checked zone.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::check;
+use super::draft::{Draft, Mark};
 use super::error::{Position, ZoneError};
-use super::name::Name;
+use super::name::{self, Name};
+use super::positions::Positions;
 use super::rdata::{rtype, soa_numbers};
 use super::record::{self, RecordError};
 use super::scan::{Entry, Scanner, Token};
-use super::tree::Record;
 use super::zone::Zone;
 
 /// `$INCLUDE` may nest so deep.
 const MAX_DEPTH: usize = 8;
 /// So many `$INCLUDE` in all.
-const MAX_INCLUDES: usize = 1000;
+const MAX_INCLUDES: u16 = 1000;
 /// All texts of a zone together.
 const MAX_OCTETS: usize = 1 << 30;
 /// So many errors are reported, so many warnings too.
@@ -29,7 +29,15 @@ pub struct ZoneFile {
     /// What is odd but not wrong; at most 100.
     pub warnings: Vec<ZoneError>,
     /// Where the first record of each RRset stands.
-    pub positions: HashMap<(Name, u16), Position>,
+    pub positions: Positions,
+}
+
+impl ZoneFile {
+    /// Where the first record of this owner and type stands, if there is one.
+    #[must_use]
+    pub fn position(&self, owner: &Name, rtype: u16) -> Option<Position> {
+        self.positions.get(self.zone.tree(), owner, rtype)
+    }
 }
 
 /// Reads the master file `text` of the zone `origin` (RFC 1035 section 5; `$TTL` of RFC 2308
@@ -48,75 +56,49 @@ pub fn parse(
         include,
         includes: 0,
         octets: 0,
-        records: Vec::new(),
+        files: vec![file.into()],
+        draft: Draft::new(origin),
+        rdata: Vec::new(),
         errors: Vec::new(),
     };
-    let file: Arc<str> = file.into();
     reader.read(
         text,
         State {
-            file: Arc::clone(&file),
+            file: 0,
             origin: origin.clone(),
-            owner: None,
+            owner: Vec::new(),
+            owner_is_inside: false,
             default_ttl: None,
             last_ttl: None,
             depth: 0,
         },
     );
-    let start = Position {
-        file,
-        line: 1,
-        column: 1,
-    };
-    check::check(origin, reader.records, reader.errors, &start)
+    check::check(reader.draft, Positions::new(reader.files), reader.errors)
 }
 
 /// What an entry inherits from those before it in its file.
 #[derive(Clone)]
 struct State {
-    file: Arc<str>,
+    /// The file's number.
+    file: u16,
     origin: Name,
-    owner: Option<Name>,
+    /// In wire format; empty if there is none, or none that could be read.
+    owner: Vec<u8>,
+    /// Whether the owner lies in the zone.
+    owner_is_inside: bool,
     default_ttl: Option<u32>,
     last_ttl: Option<u32>,
     depth: usize,
 }
 
-impl State {
-    fn position(&self, token: &Token<'_>) -> Position {
-        Position {
-            file: Arc::clone(&self.file),
-            line: token.line,
-            column: token.column,
-        }
-    }
-
-    /// The place of token `index`, or of the end of the entry.
-    fn position_of(&self, entry: &Entry<'_>, index: usize) -> Position {
-        match (entry.tokens.get(index), entry.tokens.last()) {
-            (Some(token), _) => self.position(token),
-            (None, Some(last)) => {
-                let mut position = self.position(last);
-                let quotes = if last.quoted { 2 } else { 0 };
-                position.column = position
-                    .column
-                    .saturating_add(u32::try_from(last.text.len() + quotes).unwrap_or(u32::MAX));
-                position
-            }
-            (None, None) => Position {
-                file: Arc::clone(&self.file),
-                line: 1,
-                column: 1,
-            },
-        }
-    }
-}
-
 struct Reader<'i> {
     include: &'i mut dyn FnMut(&str) -> Result<Vec<u8>, String>,
-    includes: usize,
+    includes: u16,
     octets: usize,
-    records: Vec<(Record, Position)>,
+    files: Vec<Arc<str>>,
+    draft: Draft,
+    /// The data of the record that is being read.
+    rdata: Vec<u8>,
     errors: Vec<ZoneError>,
 }
 
@@ -124,37 +106,34 @@ impl Reader<'_> {
     fn read(&mut self, text: &[u8], mut state: State) {
         self.octets = self.octets.saturating_add(text.len());
         if self.octets > MAX_OCTETS {
-            let start = Position {
-                file: Arc::clone(&state.file),
-                line: 1,
-                column: 1,
-            };
-            self.errors.push(start.error(
+            self.error(
+                state.file,
+                (1, 1),
                 "the zone's files have more than 1 GiB, a zone is kept in memory, split it",
-            ));
+            );
             return;
         }
         let mut scanner = Scanner::new(text);
+        let mut entry = Entry::default();
         while self.errors.len() < MAX_ERRORS
-            && let Some(entry) = scanner.next_entry()
+            && let Some(read) = scanner.next_entry(&mut entry)
         {
-            let entry = match entry {
-                Ok(entry) => entry,
-                Err(error) => {
-                    self.errors.push(ZoneError {
-                        file: Arc::clone(&state.file),
-                        line: error.line,
-                        column: error.column,
-                        message: error.message.to_owned(),
-                    });
-                    continue;
-                }
-            };
-            if let Err(error) = self.read_entry(&entry, &mut state) {
-                let position = state.position_of(&entry, error.token);
-                self.errors.push(position.error(error.message));
+            if let Err(error) = read {
+                self.error(state.file, (error.line, error.column), error.message);
+            } else if let Err(error) = self.read_entry(&entry, &mut state) {
+                self.error(state.file, place_of(&entry, error.token), error.message);
             }
         }
+    }
+
+    fn error(&mut self, file: u16, (line, column): (u32, u32), message: impl Into<String>) {
+        let file = self.files.get(usize::from(file));
+        self.errors.push(ZoneError {
+            file: file.cloned().unwrap_or_else(|| "".into()),
+            line,
+            column,
+            message: message.into(),
+        });
     }
 
     fn read_entry(&mut self, entry: &Entry<'_>, state: &mut State) -> Result<(), RecordError> {
@@ -166,35 +145,62 @@ impl Reader<'_> {
         }
         let mut at = 0;
         if !entry.indented {
-            let owner = Name::from_text(first.text, Some(&state.origin)).map_err(|error| {
-                let text = String::from_utf8_lossy(first.text);
-                RecordError::new(0, format!("'{text}': {error}"))
-            });
             // An owner that cannot be read must not leave its other records to the one before.
-            state.owner = owner.as_ref().ok().cloned();
-            owner?;
+            state.owner.clear();
+            name::write(first.text, Some(state.origin.wire()), &mut state.owner).map_err(
+                |error| {
+                    let text = String::from_utf8_lossy(first.text);
+                    RecordError::new(0, format!("'{text}': {error}"))
+                },
+            )?;
+            state.owner_is_inside = name::is_below(&state.owner, self.draft.apex().wire());
             at = 1;
         }
-        let Some(owner) = state.owner.clone() else {
+        if state.owner.is_empty() {
             return Err(RecordError::new(
                 0,
                 "no owner, a line that begins with a space has the owner of the record before \
                  it (RFC 1035 section 5.1), write the owner",
             ));
-        };
+        }
         let head = record::head(&entry.tokens, at)?;
-        let rdata = record::rdata(head.rtype, &entry.tokens, head.rdata_at, &state.origin)?;
+        self.rdata.clear();
+        let (tokens, origin) = (&entry.tokens, &state.origin);
+        record::rdata(head.rtype, tokens, head.rdata_at, origin, &mut self.rdata)?;
+        let ttl = self.ttl_of(&head, state)?;
+        if !state.owner_is_inside {
+            let owner = Name::from_wire(&state.owner).unwrap_or_else(|_| Name::root());
+            let message = format!(
+                "'{owner}' is outside the zone, a zone holds names at or below '{}', is a dot \
+                 missing or one too many?",
+                self.draft.apex()
+            );
+            return Err(RecordError::new(0, message));
+        }
+        let mark = Mark {
+            line: first.line,
+            column: u16::try_from(first.column).unwrap_or(u16::MAX),
+            file: state.file,
+        };
+        let added = self
+            .draft
+            .add(&state.owner, head.rtype, ttl, &self.rdata, mark);
+        added.map_err(|error| RecordError::new(0, error.to_string()))
+    }
+
+    /// The TTL of the record whose data was read just now.
+    fn ttl_of(&self, head: &record::Head, state: &mut State) -> Result<u32, RecordError> {
         // Without any TTL before it, an SOA lives as long as its MINIMUM says.
-        let of_soa = (head.rtype == rtype::SOA)
-            .then(|| {
-                soa_numbers(&rdata).map(|numbers| numbers.minimum.min(i32::MAX.unsigned_abs()))
-            })
-            .flatten();
+        let of_soa = || {
+            let soa = (head.rtype == rtype::SOA).then_some(&self.rdata)?;
+            let minimum = soa_numbers(soa)?.minimum;
+            Some(minimum.min(i32::MAX.unsigned_abs()))
+        };
         let ttl = head
             .ttl
             .or(state.default_ttl)
             .or(state.last_ttl)
-            .or(of_soa)
+            .or_else(of_soa)
             .ok_or_else(|| {
                 RecordError::new(
                     0,
@@ -205,14 +211,7 @@ impl Reader<'_> {
         if head.ttl.is_some() || state.last_ttl.is_none() {
             state.last_ttl = Some(ttl);
         }
-        let record = Record {
-            owner,
-            rtype: head.rtype,
-            ttl,
-            rdata,
-        };
-        self.records.push((record, state.position(first)));
-        Ok(())
+        Ok(ttl)
     }
 
     fn read_directive(
@@ -293,6 +292,7 @@ impl Reader<'_> {
             ));
         }
         self.includes += 1;
+        self.files.push(path.as_ref().into());
         let text = (self.include)(&path).map_err(|error| {
             RecordError::new(
                 1,
@@ -300,12 +300,25 @@ impl Reader<'_> {
             )
         })?;
         let state = State {
-            file: path.into(),
+            file: self.includes,
             origin,
             depth: state.depth + 1,
             ..state.clone()
         };
         self.read(&text, state);
         Ok(())
+    }
+}
+
+/// The line and column of token `index`, or of the end of the entry.
+fn place_of(entry: &Entry<'_>, index: usize) -> (u32, u32) {
+    match (entry.tokens.get(index), entry.tokens.last()) {
+        (Some(token), _) => (token.line, token.column),
+        (None, Some(last)) => {
+            let length = last.text.len() + if last.quoted { 2 } else { 0 };
+            let length = u32::try_from(length).unwrap_or(u32::MAX);
+            (last.line, last.column.saturating_add(length))
+        }
+        (None, None) => (1, 1),
     }
 }

@@ -1,13 +1,13 @@
-//! One entry's words to one record. `domain` reads the RDATA; names are completed and TTLs put
-//! into seconds before, as `domain` does neither everywhere.
+//! One entry's words to one record.
 
-use self::scanner::compose;
+use data_encoding::HEXUPPER_PERMISSIVE;
 use domain::base::iana::Rtype;
-use domain::zonefile::inplace::{Entry as DomainEntry, Zonefile};
 
 use super::name::Name;
-use super::rdata::{is_well_formed, rtype, type_name};
+use super::rdata::{rtype, type_name};
 use super::scan::Token;
+use super::text;
+use super::wire::is_well_formed;
 
 /// What is wrong, and at which token; one past the last for the end of the entry.
 pub(super) struct RecordError {
@@ -42,34 +42,38 @@ pub(super) fn head(tokens: &[Token<'_>], mut at: usize) -> Result<Head, RecordEr
                  5.1), add the type",
             ));
         };
-        let text = String::from_utf8_lossy(token.text);
-        if ttl.is_none() && text.starts_with(|first: char| first.is_ascii_digit()) {
+        let text = || String::from_utf8_lossy(token.text);
+        if ttl.is_none() && token.text.first().is_some_and(u8::is_ascii_digit) {
             ttl = Some(duration(token.text).map_err(|message| RecordError::new(at, message))?);
-        } else if !class && is_class(&text) {
-            if !text.eq_ignore_ascii_case("IN") && !text.eq_ignore_ascii_case("CLASS1") {
+        } else if !class && is_class(token.text) {
+            if !is_class_in(token.text) {
                 return Err(RecordError::new(
                     at,
-                    format!("class '{text}', this server serves class IN only, remove the record"),
+                    format!(
+                        "class '{}', this server serves class IN only, remove the record",
+                        text()
+                    ),
                 ));
             }
             class = true;
         } else {
-            let rtype = text.to_ascii_uppercase().parse::<Rtype>().map_err(|_| {
+            let rtype = type_of(token.text).ok_or_else(|| {
                 RecordError::new(
                     at,
                     format!(
-                        "'{text}' is no record type, a type is a mnemonic or TYPEnnn (RFC 3597 \
-                         section 5), correct it"
+                        "'{}' is no record type, a type is a mnemonic or TYPEnnn (RFC 3597 \
+                         section 5), correct it",
+                        text()
                     ),
                 )
             })?;
-            let rtype = rtype.to_int();
             if rtype == 0 || rtype == rtype::OPT || (128..=255).contains(&rtype) {
                 return Err(RecordError::new(
                     at,
                     format!(
-                        "'{text}' is a meta type, a zone holds data types only (RFC 6895 section \
-                         3.1), remove the record"
+                        "'{}' is a meta type, a zone holds data types only (RFC 6895 section \
+                         3.1), remove the record",
+                        text()
                     ),
                 ));
             }
@@ -83,13 +87,42 @@ pub(super) fn head(tokens: &[Token<'_>], mut at: usize) -> Result<Head, RecordEr
     }
 }
 
-fn is_class(text: &str) -> bool {
-    ["IN", "CH", "HS", "CS", "NONE", "ANY"]
+fn is_class_in(word: &[u8]) -> bool {
+    word.eq_ignore_ascii_case(b"IN") || word.eq_ignore_ascii_case(b"CLASS1")
+}
+
+fn is_class(word: &[u8]) -> bool {
+    let is = |class: &str| word.eq_ignore_ascii_case(class.as_bytes());
+    let numbered = |start: &[u8]| start.eq_ignore_ascii_case(b"CLASS");
+    ["IN", "CH", "HS", "CS", "NONE", "ANY"].into_iter().any(is)
+        || word.get(..5).is_some_and(numbered)
+}
+
+/// The type with this mnemonic, or TYPEnnn.
+pub(super) fn type_of(word: &[u8]) -> Option<u16> {
+    // What most records are, without asking for memory.
+    const USUAL: &[(&str, u16)] = &[
+        ("A", rtype::A),
+        ("AAAA", rtype::AAAA),
+        ("NS", rtype::NS),
+        ("MX", rtype::MX),
+        ("TXT", rtype::TXT),
+        ("SRV", rtype::SRV),
+        ("CNAME", rtype::CNAME),
+        ("PTR", rtype::PTR),
+        ("DS", rtype::DS),
+        ("RRSIG", rtype::RRSIG),
+        ("NSEC", rtype::NSEC),
+        ("NSEC3", rtype::NSEC3),
+    ];
+    let usual = USUAL
         .iter()
-        .any(|class| text.eq_ignore_ascii_case(class))
-        || text
-            .get(..5)
-            .is_some_and(|start| start.eq_ignore_ascii_case("CLASS"))
+        .find(|(name, _)| word.eq_ignore_ascii_case(name.as_bytes()));
+    if let Some((_, rtype)) = usual {
+        return Some(*rtype);
+    }
+    let text = std::str::from_utf8(word).ok()?.to_ascii_uppercase();
+    text.parse::<Rtype>().ok().map(Rtype::to_int)
 }
 
 /// Seconds, with or without the units w, d, h, m and s: `3600`, `1h30m`. The greatest TTL is
@@ -130,86 +163,67 @@ pub(super) fn duration(text: &[u8]) -> Result<u32, String> {
         .ok_or_else(wrong)
 }
 
-/// Which words of a type's data are names, and which are times.
-fn words_of(rtype: u16) -> (&'static [usize], std::ops::Range<usize>) {
-    match rtype {
-        rtype::NS
-        | rtype::MD
-        | rtype::MF
-        | rtype::CNAME
-        | rtype::MB
-        | rtype::MG
-        | rtype::MR
-        | rtype::PTR
-        | rtype::DNAME
-        | rtype::NSEC => (&[0], 0..0),
-        rtype::MX | rtype::AFSDB | rtype::RT | rtype::KX => (&[1], 0..0),
-        // SVCB and HTTPS.
-        64 | 65 => (&[1], 0..0),
-        rtype::SRV => (&[3], 0..0),
-        // NAPTR.
-        35 => (&[5], 0..0),
-        rtype::RRSIG => (&[7], 0..0),
-        rtype::MINFO | rtype::RP => (&[0, 1], 0..0),
-        rtype::SOA => (&[0, 1], 3..7),
-        _ => (&[], 0..0),
-    }
-}
-
-/// Reads the data of a record of type `rtype`: the tokens from `first` on.
+/// Appends the data of a record of type `rtype` to `out`: the tokens from `first` on.
 pub(super) fn rdata(
     rtype: u16,
     tokens: &[Token<'_>],
     first: usize,
     origin: &Name,
-) -> Result<Vec<u8>, RecordError> {
-    let words = tokens.get(first..).unwrap_or(&[]);
-    let unknown = words
-        .first()
-        .is_some_and(|token| !token.quoted && token.text == b"\\#");
-    let (names, times) = if unknown {
-        (&[][..], 0..0)
-    } else {
-        words_of(rtype)
-    };
-    let mut line = format!(". 0 IN {}", mnemonic(rtype)).into_bytes();
-    let mut columns = Vec::with_capacity(words.len());
-    for (index, token) in words.iter().enumerate() {
-        if !token.glued || index == 0 {
-            line.push(b' ');
-        }
-        columns.push(line.len() + 1);
-        let fail = |message: String| RecordError::new(first + index, message);
-        if names.contains(&index) && !token.quoted {
-            let name = Name::from_text(token.text, Some(origin)).map_err(|error| {
-                fail(format!(
-                    "'{}': {error}",
-                    String::from_utf8_lossy(token.text)
-                ))
-            })?;
-            line.extend_from_slice(name.to_string().as_bytes());
-        } else if times.contains(&index) {
-            let seconds = duration(token.text).map_err(fail)?;
-            line.extend_from_slice(seconds.to_string().as_bytes());
-        } else {
-            copy(token, &mut line);
-        }
+    out: &mut Vec<u8>,
+) -> Result<(), RecordError> {
+    let begin = out.len();
+    let is_generic = |token: &&Token<'_>| !token.quoted && token.text == b"\\#";
+    match tokens.get(first).filter(is_generic) {
+        Some(_) => generic(rtype, tokens, first, out)?,
+        None => text::read(rtype, tokens, first, origin.wire(), out)?,
     }
-    line.push(b'\n');
-    let rdata = compose(&line).map_err(|(column, message)| {
-        let token = columns.iter().take_while(|start| **start <= column).count();
-        let token = if column > line.len() {
-            columns.len() + 1
-        } else {
-            token
-        };
-        let message = format!(
-            "{} data: {message}, the form is that of the type's RFC, correct it",
-            type_name(rtype)
-        );
-        RecordError::new(first + token.saturating_sub(1), message)
-    })?;
-    if rdata.len() > usize::from(u16::MAX) || !is_well_formed(rtype, &rdata) {
+    if out.len() - begin > usize::from(u16::MAX) {
+        return Err(RecordError::new(
+            first,
+            format!(
+                "{} data of {} octets, a record holds at most 65535 (RFC 1035 section 3.2.1), \
+                 shorten it",
+                type_name(rtype),
+                out.len() - begin
+            ),
+        ));
+    }
+    Ok(())
+}
+
+/// Reads `\# LENGTH HEX…` (RFC 3597 section 5).
+fn generic(
+    rtype: u16,
+    tokens: &[Token<'_>],
+    first: usize,
+    out: &mut Vec<u8>,
+) -> Result<(), RecordError> {
+    let fault = |at: usize, what: String| {
+        let rule = "generic data is \\#, the number of octets and these in hexadecimal (RFC 3597 \
+                    section 5)";
+        RecordError::new(at, format!("{what}, {rule}, correct it"))
+    };
+    let length = tokens.get(first + 1).map(|token| text::decimal(token.text));
+    let Some(length) = length.flatten() else {
+        return Err(fault(first + 1, "no number of octets".to_owned()));
+    };
+    let begin = out.len();
+    for (at, token) in tokens.iter().enumerate().skip(first + 2) {
+        let octets = HEXUPPER_PERMISSIVE.decode(token.text);
+        out.extend(octets.map_err(|_| {
+            let text = String::from_utf8_lossy(token.text);
+            fault(
+                at,
+                format!("'{text}' is not in pairs of hexadecimal digits"),
+            )
+        })?);
+    }
+    let data = out.get(begin..).unwrap_or(&[]);
+    if data.len() != length as usize {
+        let what = format!("{} octets where {length} are announced", data.len());
+        return Err(fault(first, what));
+    }
+    if !is_well_formed(rtype, data) {
         return Err(RecordError::new(
             first,
             format!(
@@ -219,78 +233,7 @@ pub(super) fn rdata(
             ),
         ));
     }
-    Ok(rdata)
-}
-
-/// The type as `domain`'s scanner reads it.
-fn mnemonic(rtype: u16) -> String {
-    Rtype::from_int(rtype).to_string()
-}
-
-/// Copies a token; octets outside ASCII become escapes, as `domain` reads text as UTF-8.
-fn copy(token: &Token<'_>, line: &mut Vec<u8>) {
-    if token.quoted {
-        line.push(b'"');
-    }
-    let mut octets = token.text.iter();
-    while let Some(&octet) = octets.next() {
-        match octet {
-            b'\\' => match octets.next() {
-                Some(&escaped @ 0x21..=0x7e) => line.extend_from_slice(&[b'\\', escaped]),
-                Some(&escaped) => line.extend_from_slice(format!("\\{escaped:03}").as_bytes()),
-                None => {}
-            },
-            0x21..=0x7e => line.push(octet),
-            b' ' if token.quoted => line.push(b' '),
-            _ => line.extend_from_slice(format!("\\{octet:03}").as_bytes()),
-        }
-    }
-    if token.quoted {
-        line.push(b'"');
-    }
-}
-
-mod scanner {
-    //! The only lines that touch `domain`'s scanner.
-
-    use domain::base::Name as DomainName;
-    use domain::base::rdata::ComposeRecordData;
-
-    use super::{DomainEntry, Zonefile};
-
-    /// The RDATA of the one record in `line`, or the column and what is wrong there.
-    pub(super) fn compose(line: &[u8]) -> Result<Vec<u8>, (usize, String)> {
-        let mut file = Zonefile::from(line);
-        file.set_origin(DomainName::root_bytes());
-        match file.next_entry() {
-            Ok(Some(DomainEntry::Record(record))) => {
-                let mut rdata = Vec::new();
-                record
-                    .data()
-                    .compose_rdata(&mut rdata)
-                    .map_err(|error| (line.len(), error.to_string()))?;
-                Ok(rdata)
-            }
-            Ok(Some(DomainEntry::Include { .. }) | None) => {
-                Err((line.len(), "no record".to_owned()))
-            }
-            Err(error) => {
-                // `line:column: message`; there is no other way to the column.
-                let text = error.to_string();
-                let mut parts = text.splitn(3, ':');
-                let in_line = parts.next() == Some("1");
-                let column = parts.next().and_then(|column| column.parse().ok());
-                let message = parts.next().map_or(text.as_str(), str::trim).to_owned();
-                // Past the line feed, it wanted more words or did not like the last one.
-                let column = match column {
-                    Some(column) if in_line => column,
-                    _ if message.starts_with("unexpected end") => usize::MAX,
-                    _ => line.len(),
-                };
-                Err((column, message))
-            }
-        }
-    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -56,13 +56,14 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// The next logical line that has a token. After an error the scan goes on at the next line.
-    pub(super) fn next_entry(&mut self) -> Option<Result<Entry<'a>, ScanError>> {
+    /// Fills `entry` with the next logical line that has a token. After an error the scan goes
+    /// on at the next line.
+    pub(super) fn next_entry(&mut self, entry: &mut Entry<'a>) -> Option<Result<(), ScanError>> {
         loop {
             self.peek()?;
-            match self.scan_line() {
-                Ok(entry) if entry.tokens.is_empty() => {}
-                Ok(entry) => return Some(Ok(entry)),
+            match self.scan_line(entry) {
+                Ok(()) if entry.tokens.is_empty() => {}
+                Ok(()) => return Some(Ok(())),
                 Err(error) => {
                     self.skip_line();
                     return Some(Err(error));
@@ -71,11 +72,9 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn scan_line(&mut self) -> Result<Entry<'a>, ScanError> {
-        let mut entry = Entry {
-            indented: matches!(self.peek(), Some(b' ' | b'\t')),
-            tokens: Vec::new(),
-        };
+    fn scan_line(&mut self, entry: &mut Entry<'a>) -> Result<(), ScanError> {
+        entry.indented = matches!(self.peek(), Some(b' ' | b'\t'));
+        entry.tokens.clear();
         let mut open: Vec<ScanError> = Vec::new();
         let mut glued = false;
         loop {
@@ -121,7 +120,7 @@ impl<'a> Scanner<'a> {
         }
         match open.pop() {
             Some(unclosed) => Err(unclosed),
-            None => Ok(entry),
+            None => Ok(()),
         }
     }
 
@@ -232,16 +231,20 @@ mod tests {
 
     fn words(text: &str) -> Vec<Result<Vec<String>, (u32, u32)>> {
         let mut scanner = Scanner::new(text.as_bytes());
-        std::iter::from_fn(|| scanner.next_entry())
-            .map(|entry| match entry {
-                Ok(entry) => Ok(entry
-                    .tokens
-                    .iter()
-                    .map(|token| String::from_utf8_lossy(token.text).into_owned())
-                    .collect()),
-                Err(error) => Err((error.line, error.column)),
-            })
-            .collect()
+        let mut entry = Entry::default();
+        std::iter::from_fn(|| {
+            let read = scanner.next_entry(&mut entry)?;
+            Some(read.map(|()| entry.clone()))
+        })
+        .map(|entry| match entry {
+            Ok(entry) => Ok(entry
+                .tokens
+                .iter()
+                .map(|token| String::from_utf8_lossy(token.text).into_owned())
+                .collect()),
+            Err(error) => Err((error.line, error.column)),
+        })
+        .collect()
     }
 
     #[test]

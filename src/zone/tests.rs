@@ -59,7 +59,9 @@ fn directives_relative_names_units_and_generic_data_are_read() {
         get(&file, "s.a.test.", 65).unwrap().1,
         [b"\0\x01\x01a\x04test\0\0\x01\0\x03\x02h2".to_vec()]
     );
-    let at = &file.positions[&("w.sub.a.test.".parse().unwrap(), rtype::A)];
+    let at = file
+        .position(&"w.sub.a.test.".parse().unwrap(), rtype::A)
+        .unwrap();
     assert_eq!(at.to_string(), "more:1:1");
     assert_eq!(file.zone.file_serial(), crate::ids::Serial(1));
 }

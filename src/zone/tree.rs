@@ -1,9 +1,11 @@
-//! A sorted, immutable table of names and their RRsets.
+//! The immutable table of names and their RRsets.
 
-use std::collections::BTreeMap;
-
-use super::name::{Key, Name, common_ancestor, parent_key};
-use super::rdata::rtype;
+use super::build::Builder;
+use super::draft::{Draft, Mark};
+use super::index::{self, Index, Seen};
+use super::key::{Key, LabelStarts};
+use super::name::Name;
+use super::rrset::Rrset;
 
 /// One record before it is in a tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,13 +20,20 @@ pub struct Record {
     pub rdata: Vec<u8>,
 }
 
-/// Names and RRsets below one apex. All octets lie in one buffer; a node takes 32 octets beside
-/// its name's and its records'.
+/// Names and RRsets below one apex, in one buffer, in canonical order. A name takes 15 octets
+/// beside itself, an RRset 10 beside its data, equal data of several RRsets lies there once;
+/// finding a name takes 12 more, for its index.
+///
+/// A node is: its number and the place of its boundary, four octets each; the length of its
+/// owner, the owner; the number of its RRsets in two octets. Each RRset has its type in two,
+/// its TTL in four, and the length of its packed records in four, or [`SHARED`] and the place
+/// where an equal one has its length. Numbers are little-endian.
 #[derive(Clone, Debug)]
 pub struct Tree {
-    nodes: Box<[NodeEntry]>,
-    rrsets: Box<[RrsetEntry]>,
     octets: Box<[u8]>,
+    /// Where the nodes begin, in canonical order.
+    places: Box<[u32]>,
+    index: Index,
 }
 
 /// A tree holds less than 4 GiB.
@@ -32,29 +41,12 @@ pub struct Tree {
 #[error("the zone has more than 4 GiB of records, a zone is kept in memory, split it")]
 pub struct TreeTooLarge;
 
-#[derive(Clone, Copy, Debug)]
-struct Span {
-    start: u32,
-    length: u32,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct NodeEntry {
-    key: Span,
-    owner: Span,
-    rrsets: Span,
-    /// The topmost cut or DNAME at or above the node; [`NONE`] for none.
-    boundary: u32,
-}
-
-const NONE: u32 = u32::MAX;
-
-#[derive(Clone, Copy, Debug)]
-struct RrsetEntry {
-    rtype: u16,
-    ttl: u32,
-    rdata: Span,
-}
+/// No place.
+pub(super) const NONE: u32 = u32::MAX;
+/// In the place of a length: the data stands elsewhere.
+pub(super) const SHARED: u32 = u32::MAX - 1;
+/// Where a node has the length of its owner.
+const OWNER: usize = 8;
 
 /// What a lookup found.
 #[derive(Clone, Copy, Debug)]
@@ -70,63 +62,8 @@ pub struct Found<'t> {
 #[derive(Clone, Copy, Debug)]
 pub struct Node<'t> {
     tree: &'t Tree,
-    index: u32,
-    entry: NodeEntry,
-}
-
-/// The records of one owner and type.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rrset<'t> {
-    /// The type.
-    pub rtype: u16,
-    /// The TTL in seconds.
-    pub ttl: u32,
-    packed: &'t [u8],
-}
-
-/// The RDATA of an RRset, one after another.
-#[derive(Clone, Debug)]
-pub struct Records<'t>(&'t [u8]);
-
-impl<'t> Iterator for Records<'t> {
-    type Item = &'t [u8];
-
-    fn next(&mut self) -> Option<&'t [u8]> {
-        let (length, rest) = self.0.split_first_chunk::<2>()?;
-        let (rdata, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
-        self.0 = rest;
-        Some(rdata)
-    }
-}
-
-impl<'t> Rrset<'t> {
-    /// An RRset over octets that hold its records one after another, each with its length in
-    /// front (16 bits, big-endian).
-    #[must_use]
-    pub fn from_packed(rtype: u16, ttl: u32, packed: &'t [u8]) -> Rrset<'t> {
-        Rrset { rtype, ttl, packed }
-    }
-
-    /// The octets that [`Rrset::from_packed`] takes.
-    #[must_use]
-    pub fn packed(&self) -> &'t [u8] {
-        self.packed
-    }
-
-    /// The RDATA of each record, in the order of the master file.
-    #[must_use]
-    pub fn records(&self) -> Records<'t> {
-        Records(self.packed)
-    }
-}
-
-/// Appends one record's RDATA with its length in front; false if it is over 65,535 octets.
-pub(crate) fn pack(rdata: &[u8], into: &mut Vec<u8>) -> bool {
-    u16::try_from(rdata.len()).is_ok_and(|length| {
-        into.extend_from_slice(&length.to_be_bytes());
-        into.extend_from_slice(rdata);
-        true
-    })
+    place: u32,
+    owner: &'t [u8],
 }
 
 impl Tree {
@@ -136,176 +73,145 @@ impl Tree {
     /// # Errors
     /// [`TreeTooLarge`].
     pub fn build(apex: &Name, records: &[Record]) -> Result<Tree, TreeTooLarge> {
-        let apex_key = apex.key();
-        let mut names: BTreeMap<Box<[u8]>, (Name, Vec<&Record>)> = BTreeMap::new();
-        names.insert(apex_key.as_slice().into(), (apex.clone(), Vec::new()));
+        let mut draft = Draft::new(apex);
         for record in records {
-            let key = record.owner.key();
-            if let Some((_, here)) = names.get_mut(key.as_slice()) {
-                here.push(record);
-                continue;
-            }
-            // The empty non-terminals between the owner and the apex.
-            let mut above = record.owner.parent();
-            while let Some(name) = above {
-                let key = name.key();
-                if !key.as_slice().starts_with(apex_key.as_slice())
-                    || names.contains_key(key.as_slice())
-                {
-                    break;
-                }
-                above = name.parent();
-                names.insert(key.as_slice().into(), (name, Vec::new()));
-            }
-            names.insert(key.as_slice().into(), (record.owner.clone(), vec![record]));
+            draft.add(
+                record.owner.wire(),
+                record.rtype,
+                record.ttl,
+                &record.rdata,
+                Mark::default(),
+            )?;
         }
-        let mut builder = Builder::default();
-        for (key, (owner, here)) in names {
-            builder.add(&key, &owner, here)?;
+        draft.sort();
+        let mut builder = Builder::new(apex.wire(), records.len());
+        let mut from = 0;
+        while from < draft.rows().len() {
+            let here = draft.group(from);
+            from = here.end;
+            builder.add(&draft, draft.rows().get(here).unwrap_or(&[]))?;
         }
-        Ok(Tree {
-            nodes: builder.nodes.into(),
-            rrsets: builder.rrsets.into(),
-            octets: builder.octets.into(),
-        })
+        builder.finish(apex.wire())
     }
 
-    /// Looks a name up: one binary search if it exists, two if not.
+    /// The tree of nodes that stand in `octets` at `places`.
+    pub(super) fn new(octets: Box<[u8]>, places: Box<[u32]>) -> Tree {
+        let mut tree = Tree {
+            octets,
+            places,
+            index: Index::build(std::iter::empty()),
+        };
+        let names = tree.places.iter().map(|place| {
+            let owner = tree.node(*place).owner;
+            (index::hash_in_lower_case(owner), *place)
+        });
+        tree.index = Index::build(names);
+        tree
+    }
+
+    /// Looks a name up. One hash if it exists; else some more, as many as halving the number of
+    /// its labels takes.
     #[must_use]
     pub fn find(&self, key: &Key) -> Found<'_> {
-        self.find_key(key.as_slice())
+        if let Some(node) = self.get(key) {
+            return Found {
+                node: Some(node),
+                exact: true,
+            };
+        }
+        Found {
+            node: self.closest_encloser(key),
+            exact: false,
+        }
     }
 
-    fn find_key(&self, key: &[u8]) -> Found<'_> {
-        let at = match self.search(key) {
-            Ok(at) => {
-                return Found {
-                    node: self.node(at),
-                    exact: true,
-                };
+    /// Every name between a node and the apex is a node. So of the ancestors of a name that does
+    /// not exist the upper ones exist and the lower ones do not.
+    fn closest_encloser(&self, key: &Key) -> Option<Node<'_>> {
+        let starts = LabelStarts::of(key.wire());
+        let ancestor = |labels: usize| key.wire().get(starts.suffix(labels)..).unwrap_or(&[]);
+        let apex = self.node(*self.places.first()?);
+        let mut exists = LabelStarts::of(apex.owner).count();
+        if key.wire().is_empty() || exists > starts.count() {
+            return None;
+        }
+        let mut encloser = self
+            .seek(ancestor(exists))
+            .filter(|node| node.place == apex.place)?;
+        let mut missing = starts.count();
+        while missing - exists > 1 {
+            let middle = exists + (missing - exists) / 2;
+            match self.seek(ancestor(middle)) {
+                Some(node) => (exists, encloser) = (middle, node),
+                None => missing = middle,
             }
-            Err(at) => at,
-        };
-        // The closest encloser stands before the name, and all that stands between the two is
-        // below the closest encloser. So what the name shares with its predecessor *is* the
-        // closest encloser, and as non-terminals are nodes it is there.
-        let node = at
-            .checked_sub(1)
-            .and_then(|before| self.nodes.get(before))
-            .map(|before| common_ancestor(key, self.slice(before.key)))
-            .and_then(|shared| key.get(..shared))
-            .and_then(|encloser| self.search(encloser).ok())
-            .and_then(|at| self.node(at));
-        Found { node, exact: false }
+        }
+        Some(encloser)
     }
 
     /// The node with this key, if the name exists.
     #[must_use]
     pub fn get(&self, key: &Key) -> Option<Node<'_>> {
-        self.search(key.as_slice())
-            .ok()
-            .and_then(|at| self.node(at))
+        self.seek(key.wire())
+    }
+
+    /// The node of the name `lower`, in wire format and lower case.
+    fn seek(&self, lower: &[u8]) -> Option<Node<'_>> {
+        let is_it = |place| self.node(place).owner.eq_ignore_ascii_case(lower);
+        match self.index.get(index::hash(lower), is_it) {
+            Seen::At(place) => Some(self.node(place)),
+            Seen::Nowhere => None,
+            Seen::Perhaps => self.search(lower),
+        }
+    }
+
+    /// Looks a name up without the index.
+    fn search(&self, lower: &[u8]) -> Option<Node<'_>> {
+        let key = Key::of_wire(lower);
+        let by_name = |place: &u32| {
+            let here = Key::of_wire(self.node(*place).owner);
+            here.as_slice().cmp(key.as_slice())
+        };
+        let at = self.places.binary_search_by(by_name).ok()?;
+        self.places.get(at).map(|place| self.node(*place))
     }
 
     /// All names, in canonical order.
-    pub fn nodes(&self) -> impl Iterator<Item = Node<'_>> {
-        (0..self.nodes.len()).filter_map(|at| self.node(at))
+    pub fn nodes(&self) -> impl ExactSizeIterator<Item = Node<'_>> {
+        self.places.iter().map(|place| self.node(*place))
     }
 
     /// The number of octets that the tree takes in memory.
     #[must_use]
     pub fn size(&self) -> usize {
-        size_of_val(&*self.nodes) + size_of_val(&*self.rrsets) + self.octets.len()
+        self.octets.len() + size_of_val(&*self.places) + self.index.size()
     }
 
-    fn search(&self, key: &[u8]) -> Result<usize, usize> {
-        self.nodes
-            .binary_search_by(|node| self.slice(node.key).cmp(key))
-    }
-
-    fn node(&self, at: usize) -> Option<Node<'_>> {
-        Some(Node {
+    fn node(&self, place: u32) -> Node<'_> {
+        let start = place as usize + OWNER + 1;
+        let length = self.octets.get(start - 1).copied().unwrap_or(0);
+        let owner = self.octets.get(start..start + usize::from(length));
+        Node {
             tree: self,
-            index: u32::try_from(at).ok()?,
-            entry: *self.nodes.get(at)?,
-        })
+            place,
+            owner: owner.unwrap_or(&[]),
+        }
     }
 
-    fn slice(&self, span: Span) -> &[u8] {
-        let start = span.start as usize;
-        self.octets
-            .get(start..start + span.length as usize)
-            .unwrap_or(&[])
-    }
-}
-
-/// A tree under construction; names come in canonical order.
-#[derive(Default)]
-struct Builder {
-    nodes: Vec<NodeEntry>,
-    rrsets: Vec<RrsetEntry>,
-    octets: Vec<u8>,
-    /// The nodes from the apex to the last one added.
-    path: Vec<(Box<[u8]>, u32)>,
-}
-
-impl Builder {
-    fn add(&mut self, key: &[u8], owner: &Name, records: Vec<&Record>) -> Result<(), TreeTooLarge> {
-        let index = u32::try_from(self.nodes.len()).map_err(|_| TreeTooLarge)?;
-        let parent = parent_key(key);
-        while self.path.last().is_some_and(|(last, _)| **last != *parent) {
-            self.path.pop();
-        }
-        let is_apex = self.nodes.is_empty();
-        let inherited = self.path.last().map_or(NONE, |(_, boundary)| *boundary);
-        let is_boundary = records
-            .iter()
-            .any(|record| record.rtype == rtype::DNAME || (record.rtype == rtype::NS && !is_apex));
-        let boundary = match inherited {
-            NONE if is_boundary => index,
-            above => above,
-        };
-        self.path.push((key.into(), boundary));
-
-        let first = self.rrsets.len();
-        let mut by_type: BTreeMap<u16, Vec<&Record>> = BTreeMap::new();
-        for record in records {
-            by_type.entry(record.rtype).or_default().push(record);
-        }
-        for (rtype, records) in by_type {
-            let mut packed = Vec::new();
-            for record in &records {
-                if !pack(&record.rdata, &mut packed) {
-                    return Err(TreeTooLarge);
-                }
-            }
-            let rdata = self.push(&packed)?;
-            self.rrsets.push(RrsetEntry {
-                rtype,
-                ttl: records.first().map_or(0, |record| record.ttl),
-                rdata,
-            });
-        }
-        let rrsets = Span {
-            start: u32::try_from(first).map_err(|_| TreeTooLarge)?,
-            length: u32::try_from(self.rrsets.len() - first).map_err(|_| TreeTooLarge)?,
-        };
-        let (key, owner) = (self.push(key)?, self.push(owner.wire())?);
-        self.nodes.push(NodeEntry {
-            key,
-            owner,
-            rrsets,
-            boundary,
-        });
-        Ok(())
+    fn u16_at(&self, at: usize) -> u16 {
+        let two = self
+            .octets
+            .get(at..at + 2)
+            .and_then(|two| two.try_into().ok());
+        two.map_or(0, u16::from_le_bytes)
     }
 
-    fn push(&mut self, octets: &[u8]) -> Result<Span, TreeTooLarge> {
-        let start = u32::try_from(self.octets.len()).map_err(|_| TreeTooLarge)?;
-        self.octets.extend_from_slice(octets);
-        u32::try_from(self.octets.len()).map_err(|_| TreeTooLarge)?;
-        let length = u32::try_from(octets.len()).map_err(|_| TreeTooLarge)?;
-        Ok(Span { start, length })
+    fn u32_at(&self, at: usize) -> u32 {
+        let four = self
+            .octets
+            .get(at..at + 4)
+            .and_then(|four| four.try_into().ok());
+        four.map_or(0, u32::from_le_bytes)
     }
 }
 
@@ -313,28 +219,41 @@ impl<'t> Node<'t> {
     /// The name in wire format, in the spelling of the master file.
     #[must_use]
     pub fn owner(&self) -> &'t [u8] {
-        self.tree.slice(self.entry.owner)
+        self.owner
     }
 
-    /// The number of octets of the name's key.
+    /// The number of octets of the name's key, in the form that sorts.
     #[must_use]
     pub fn key_len(&self) -> usize {
-        self.entry.key.length as usize
+        Key::of_wire(self.owner).as_slice().len()
     }
 
     /// The node's place in canonical order.
     #[must_use]
     pub fn index(&self) -> u32 {
-        self.index
+        self.tree.u32_at(self.place as usize)
     }
 
     /// All RRsets, by type.
     pub fn rrsets(&self) -> impl Iterator<Item = Rrset<'t>> + use<'t> {
         let tree = self.tree;
-        self.entries().iter().map(move |entry| Rrset {
-            rtype: entry.rtype,
-            ttl: entry.ttl,
-            packed: tree.slice(entry.rdata),
+        let count_at = self.place as usize + OWNER + 1 + self.owner.len();
+        let mut at = count_at + 2;
+        (0..tree.u16_at(count_at)).map(move |_| {
+            let (rtype, ttl) = (tree.u16_at(at), tree.u32_at(at + 2));
+            let mut length = tree.u32_at(at + 6);
+            let start = if length == SHARED {
+                let there = tree.u32_at(at + 10) as usize;
+                length = tree.u32_at(there);
+                at += 14;
+                there + 4
+            } else {
+                let start = at + 10;
+                at = start + length as usize;
+                start
+            };
+            let packed = tree.octets.get(start..start + length as usize);
+            Rrset::from_packed(rtype, ttl, packed.unwrap_or(&[]))
         })
     }
 
@@ -348,21 +267,15 @@ impl<'t> Node<'t> {
     /// is not authoritative data (RFC 1034 section 4.2.1, RFC 6672 section 2.4).
     #[must_use]
     pub fn boundary(&self) -> Option<Node<'t>> {
-        self.tree.node(self.entry.boundary as usize)
-    }
-
-    fn entries(&self) -> &'t [RrsetEntry] {
-        let start = self.entry.rrsets.start as usize;
-        self.tree
-            .rrsets
-            .get(start..start + self.entry.rrsets.length as usize)
-            .unwrap_or(&[])
+        let boundary = self.tree.u32_at(self.place as usize + 4);
+        (boundary != NONE).then(|| self.tree.node(boundary))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::zone::rdata::rtype;
 
     fn record(owner: &str, rtype: u16, rdata: &[u8]) -> Record {
         Record {

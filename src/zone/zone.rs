@@ -1,9 +1,9 @@
 //! A zone: a tree with an apex.
 
-use super::error::{Position, ZoneError};
 use super::name::Name;
 use super::rdata::{rtype, soa_numbers};
-use super::tree::{Record, Rrset, Tree};
+use super::rrset::Rrset;
+use super::tree::Tree;
 use crate::ids::Serial;
 
 /// The static data of one zone, as its master file has it. Class IN. There is exactly one SOA
@@ -15,17 +15,9 @@ pub struct Zone {
 }
 
 impl Zone {
-    /// The zone of records that passed all checks.
-    pub(super) fn build(
-        origin: &Name,
-        records: &[Record],
-        at: &Position,
-    ) -> Result<Zone, ZoneError> {
-        let tree = Tree::build(origin, records).map_err(|error| at.error(error.to_string()))?;
-        Ok(Zone {
-            origin: origin.clone(),
-            tree,
-        })
+    /// The zone of a tree that passed all checks.
+    pub(super) fn new(origin: Name, tree: Tree) -> Zone {
+        Zone { origin, tree }
     }
 
     /// The name of the apex.

@@ -1,0 +1,254 @@
+//! What names are looked up and sorted by.
+
+use super::name::MAX_WIRE;
+
+/// The sorted form has two octets at most for each octet of the name.
+const MAX_SORTED: usize = 2 * MAX_WIRE;
+/// A name has at most so many labels beside the root's.
+pub(super) const MAX_LABELS: usize = MAX_WIRE / 2;
+
+/// A name in the two forms that a [`super::Tree`] asks for: its wire format in lower case, which
+/// is hashed, and a form that sorts.
+///
+/// The sorted form has the labels from the right, in lower case, each ended by a zero octet, with
+/// the octets 0 and 1 inside labels written as `1 1` and `1 2`. Compared octet by octet it gives
+/// the canonical order of names (RFC 4034 section 6.1), and a name is at or below another if its
+/// form begins with the other's.
+#[derive(Clone)]
+pub struct Key {
+    sorted: [u8; MAX_SORTED],
+    sorted_length: usize,
+    wire: [u8; MAX_WIRE],
+    wire_length: usize,
+}
+
+impl Key {
+    /// The key of a name in wire format. Octets that are no name give the key of what of them
+    /// is.
+    #[must_use]
+    pub fn of_wire(wire: &[u8]) -> Key {
+        let starts = LabelStarts::of(wire);
+        let mut key = Key::empty();
+        for start in starts.iter().rev() {
+            key.push_label(label_at(wire, start));
+        }
+        let end = starts.end();
+        if let (Some(room), Some(labels)) = (key.wire.get_mut(..end), wire.get(..end)) {
+            // Length octets are at most 63 and so never letters.
+            room.copy_from_slice(labels);
+            room.make_ascii_lowercase();
+        }
+        // The root's octet is there: the array is of zeros.
+        key.wire_length = (end + 1).min(MAX_WIRE);
+        key
+    }
+
+    /// The octets that sort.
+    #[must_use]
+    pub fn as_slice(&self) -> &[u8] {
+        self.sorted.get(..self.sorted_length).unwrap_or(&[])
+    }
+
+    /// The name in wire format, in lower case.
+    #[must_use]
+    pub fn wire(&self) -> &[u8] {
+        self.wire.get(..self.wire_length).unwrap_or(&[])
+    }
+
+    /// The key of the name that has `encloser` sorted octets of this one, with one more label in
+    /// front: `*` makes the source of synthesis of RFC 4592 section 2.2.1. A name that is too
+    /// long by that has no key, and gets one that no name has.
+    #[must_use]
+    pub fn child_of_prefix(&self, encloser: usize, label: &[u8]) -> Key {
+        let ends = |octets: &[u8]| octets.iter().filter(|octet| **octet == 0).count();
+        let kept = ends(self.as_slice().get(..encloser).unwrap_or(self.as_slice()));
+        let from = LabelStarts::of(self.wire()).suffix(kept);
+        let above = self.wire().get(from..).unwrap_or(&[0]);
+        let mut wire = [0; MAX_WIRE];
+        let end = 1 + label.len() + above.len();
+        match (wire.get_mut(..end), u8::try_from(label.len())) {
+            (Some(room), Ok(length)) => {
+                let (first, rest) = room.split_at_mut(1);
+                let (here, rest) = rest.split_at_mut(label.len());
+                first.fill(length);
+                here.copy_from_slice(label);
+                rest.copy_from_slice(above);
+                Key::of_wire(room)
+            }
+            _ => Key::empty(),
+        }
+    }
+
+    /// The key of nothing: even the root has a wire format of one octet.
+    fn empty() -> Key {
+        Key {
+            sorted: [0; MAX_SORTED],
+            sorted_length: 0,
+            wire: [0; MAX_WIRE],
+            wire_length: 0,
+        }
+    }
+
+    fn push_label(&mut self, label: &[u8]) {
+        for &octet in label {
+            match octet {
+                0 => self.push(&[1, 1]),
+                1 => self.push(&[1, 2]),
+                other => self.push(&[other.to_ascii_lowercase()]),
+            }
+        }
+        self.push(&[0]);
+    }
+
+    fn push(&mut self, octets: &[u8]) {
+        // A name within 255 octets always fits; anything longer was no name.
+        let room = self.sorted_length..self.sorted_length + octets.len();
+        if let Some(room) = self.sorted.get_mut(room) {
+            room.copy_from_slice(octets);
+            self.sorted_length += octets.len();
+        }
+    }
+}
+
+/// Where the labels of a name begin, from the left, without the root's.
+pub(super) struct LabelStarts {
+    starts: [u8; MAX_LABELS + 1],
+    count: usize,
+    end: usize,
+}
+
+impl LabelStarts {
+    /// Those of a name in wire format, or of what of it is a name.
+    pub(super) fn of(wire: &[u8]) -> LabelStarts {
+        let mut found = LabelStarts {
+            starts: [0; MAX_LABELS + 1],
+            count: 0,
+            end: 0,
+        };
+        while let Some(&length) = wire.get(found.end) {
+            let next = found.end + 1 + usize::from(length);
+            // The root's octet follows at `next`, so a name's labels end before its last octet.
+            if length == 0 || next > wire.len() || next >= MAX_WIRE {
+                break;
+            }
+            if let (Some(start), Ok(at)) =
+                (found.starts.get_mut(found.count), u8::try_from(found.end))
+            {
+                *start = at;
+                found.count += 1;
+            }
+            found.end = next;
+        }
+        found
+    }
+
+    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = usize> {
+        let starts = self.starts.get(..self.count).unwrap_or(&[]);
+        starts.iter().map(|start| usize::from(*start))
+    }
+
+    /// How many labels there are.
+    pub(super) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Where the root's octet stands.
+    pub(super) fn end(&self) -> usize {
+        self.end
+    }
+
+    /// Where the ancestor of `labels` labels begins; the name itself if it has no more.
+    pub(super) fn suffix(&self, labels: usize) -> usize {
+        match self.count.checked_sub(labels) {
+            _ if labels == 0 => self.end,
+            Some(left_out) => self
+                .starts
+                .get(left_out)
+                .map_or(self.end, |at| usize::from(*at)),
+            None => 0,
+        }
+    }
+}
+
+fn label_at(wire: &[u8], start: usize) -> &[u8] {
+    let length = wire.get(start).map_or(0, |length| usize::from(*length));
+    wire.get(start + 1..start + 1 + length).unwrap_or(&[])
+}
+
+/// How many octets of the sorted form `key` name an ancestor that `other` shares: the deepest
+/// common ancestor.
+pub(super) fn common_ancestor(key: &[u8], other: &[u8]) -> usize {
+    let same = key.iter().zip(other).take_while(|(a, b)| a == b).count();
+    // There is a zero octet at label ends and nowhere else.
+    key.iter()
+        .take(same)
+        .rposition(|octet| *octet == 0)
+        .map_or(0, |end| end + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::zone::Name;
+
+    fn key(text: &str) -> Key {
+        text.parse::<Name>().unwrap().key()
+    }
+
+    #[test]
+    fn a_key_has_both_forms_in_lower_case() {
+        let key = key("A.b\\000.Test.");
+        assert_eq!(key.as_slice(), b"test\0b\x01\x01\0a\0");
+        assert_eq!(key.wire(), b"\x01a\x02b\0\x04test\0");
+        assert_eq!(Key::of_wire(&[0]).as_slice(), b"");
+        assert_eq!(Key::of_wire(&[0]).wire(), [0]);
+    }
+
+    #[test]
+    fn the_source_of_synthesis_stands_right_below_the_encloser() {
+        let name = key("x.y.b.test.");
+        let encloser = key("b.test.").as_slice().len();
+        let source = name.child_of_prefix(encloser, b"*");
+        assert_eq!(source.wire(), key("*.b.test.").wire());
+        assert_eq!(source.as_slice(), key("*.b.test.").as_slice());
+        assert_eq!(name.child_of_prefix(0, b"*").wire(), key("*.").wire());
+    }
+
+    #[test]
+    fn the_longest_names_have_keys_of_their_own() {
+        let long = "a.".repeat(127);
+        let name: Name = long.parse().unwrap();
+        assert_eq!(name.key().wire(), name.wire());
+        assert_eq!(name.key().as_slice().len(), 254);
+        // One label more does not fit.
+        let longer = name.key().child_of_prefix(254, b"*");
+        assert_eq!(longer.wire(), b"");
+    }
+
+    #[test]
+    fn octets_that_are_no_name_have_the_key_of_what_of_them_is() {
+        for (octets, wire) in [
+            (&b""[..], &b"\0"[..]),
+            (b"\x01", b"\0"),
+            (b"\x01a", b"\x01a\0"),
+            (b"\x01a\x05b", b"\x01a\0"),
+        ] {
+            assert_eq!(Key::of_wire(octets).wire(), wire);
+        }
+    }
+
+    #[test]
+    fn ancestors_are_whole_labels() {
+        let name = key("ab.c.test.");
+        let at = |other: &str| common_ancestor(name.as_slice(), key(other).as_slice());
+        assert_eq!(at("a.c.test."), key("c.test.").as_slice().len());
+        assert_eq!(at("c.test."), key("c.test.").as_slice().len());
+        assert_eq!(at("cc.test."), key("test.").as_slice().len());
+        assert_eq!(at("tes."), 0);
+        let wire = name.wire();
+        let starts = LabelStarts::of(wire);
+        assert_eq!(wire.get(starts.suffix(1)..), Some(&b"\x04test\0"[..]));
+        assert_eq!(wire.get(starts.suffix(0)..), Some(&b"\0"[..]));
+        assert_eq!(starts.suffix(9), 0);
+    }
+}
