@@ -311,7 +311,7 @@ impl Reader<'_> {
 }
 
 /// The line and column of token `index`, or of the end of the entry.
-fn place_of(entry: &Entry<'_>, index: usize) -> (u32, u32) {
+pub(super) fn place_of(entry: &Entry<'_>, index: usize) -> (u32, u32) {
     match (entry.tokens.get(index), entry.tokens.last()) {
         (Some(token), _) => (token.line, token.column),
         (None, Some(last)) => {

@@ -1,3 +1,6 @@
+mod model;
+mod types;
+
 use std::collections::HashMap;
 
 use super::rdata::rtype;
