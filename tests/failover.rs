@@ -11,5 +11,7 @@ mod oracle;
 mod simulation;
 #[path = "failover/truth_table.rs"]
 mod truth_table;
+#[path = "failover/truth_table_servers.rs"]
+mod truth_table_servers;
 #[path = "failover/world.rs"]
 mod world;

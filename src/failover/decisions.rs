@@ -65,10 +65,14 @@ impl Engine {
         Some(self.weigh(name, service, decision).1)
     }
 
+    /// The health of the active pool, for how long it lasts. Under a mask nobody looks: what was
+    /// believed before does not last on.
     fn active_health(&self, name: &ServiceName) -> PoolHealth {
         let active = self.services.get(name).map(ServiceState::active);
         let state = active.and_then(|active| self.pools.get(&active));
-        state.map_or(PoolHealth::Unknown, |state| state.belief.health)
+        state
+            .filter(|state| !state.masked)
+            .map_or(PoolHealth::Unknown, |state| state.belief.health)
     }
 
     fn beliefs<'a>(

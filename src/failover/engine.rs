@@ -303,8 +303,16 @@ impl Engine {
             let names: Vec<ServiceName> = self.services.keys().cloned().collect();
             let mut moved = false;
             for name in &names {
-                moved |= self.drive_operation(now, name);
-                moved |= self.decide_for(now, name);
+                if self.drive_operation(now, name) {
+                    moved = true;
+                    // An operation that ended took its mask along: what was believed under it
+                    // decides nothing any more.
+                    self.refresh_beliefs(now);
+                }
+                if self.decide_for(now, name) {
+                    moved = true;
+                    self.refresh_beliefs(now);
+                }
             }
             if !moved {
                 break;

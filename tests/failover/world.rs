@@ -174,8 +174,9 @@ pub(crate) struct World {
     pub(crate) disk: Memory,
     /// What DNS answers.
     pub(crate) dns: BTreeMap<ServiceName, Publication>,
-    /// What a look at each pool sees.
+    /// What a look at each pool sees, and at single addresses that differ from their pool.
     pub(crate) sight: BTreeMap<PoolName, Verdict>,
+    pub(crate) spots: BTreeMap<IpAddr, Verdict>,
     /// Hooks that run now, with the time when they end and how.
     pub(crate) hooks: VecDeque<(Mono, HookCall, HookOutcome)>,
     /// How the next hooks end, and after how long; empty: well, after a second.
@@ -249,6 +250,7 @@ impl World {
                 .collect(),
             disk,
             sight,
+            spots: BTreeMap::new(),
             hooks: VecDeque::new(),
             outcomes: VecDeque::new(),
             delays: VecDeque::new(),
@@ -322,12 +324,13 @@ impl World {
     }
 
     fn look_at(&mut self, pool: &PoolName, endpoint: Endpoint) {
+        let verdict = self.spots.get(&endpoint.address);
         let look = Observation {
-            endpoint,
             probe: ProbeIndex(0),
             begun: self.now.mono,
             ended: self.now.mono,
-            verdict: self.sight[pool].clone(),
+            verdict: verdict.unwrap_or(&self.sight[pool]).clone(),
+            endpoint,
             depth: self.policy.pools[pool].detection[0].depth,
         };
         self.engine.handle(self.now, Input::Observed(look));
