@@ -11,6 +11,8 @@ mod oracle;
 mod simulation;
 #[path = "failover/truth_table.rs"]
 mod truth_table;
+#[path = "failover/truth_table_operators.rs"]
+mod truth_table_operators;
 #[path = "failover/truth_table_servers.rs"]
 mod truth_table_servers;
 #[path = "failover/world.rs"]

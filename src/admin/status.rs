@@ -178,8 +178,8 @@ pub struct Look {
 pub struct ServiceStatus {
     /// Its name.
     pub name: ServiceName,
-    /// What it is about, in a word or two: `settled`, `suspicious`, `moving`, `all down`,
-    /// `halted`, `frozen` …
+    /// What it is about, in a word or two: `settled`, `in trouble`, `moving`, `paused`,
+    /// `all down`, `halted`, `frozen` …
     pub mode: String,
     /// The pool that is published first.
     pub active: PoolName,

@@ -8,7 +8,7 @@ use crate::admin::status::{
 };
 use crate::admin::{Answer, Response};
 use crate::failover::{Because, Pool, ProbeView, ServiceView, Subject};
-use crate::health::server_health;
+use crate::health::{PoolHealth, server_health};
 use crate::ids::{Endpoint, PoolName, ServiceName};
 use crate::runbook::{Operation, Phase, TaskStatus};
 use crate::time::{Now, Wall};
@@ -228,7 +228,7 @@ impl Core {
             ttl_s: memory.published.ttl.as_secs(),
             since: memory.active_since,
             because: view.because.to_string(),
-            operation: shown.map(operation),
+            operation: shown.map(|shown| operation(shown, &view.because)),
             halted: memory.halted.as_ref().map(halt),
             ineligible: memory.ineligible.iter().map(ineligible).collect(),
             overrides: overrides.map(ToString::to_string).collect(),
@@ -270,10 +270,18 @@ fn service_alarm(name: &ServiceName, view: &ServiceView<'_>) -> Option<String> {
             Phase::Forward | Phase::Backward(_) | Phase::Completed => return None,
         });
     }
-    let loud = matches!(
-        view.because,
-        Because::AllDown | Because::NeedsApproval { .. } | Because::NoBetterPool { .. }
-    );
+    let because = &view.because;
+    let kept_in_trouble =
+        matches!(because, Because::Capped { health, .. } if *health != PoolHealth::Up);
+    let loud = kept_in_trouble
+        || matches!(
+            because,
+            Because::AllDown
+                | Because::NeedsApproval { .. }
+                | Because::NoBetterPool { .. }
+                | Because::BetterIsDrained { .. }
+                | Because::DrainedInVain
+        );
     loud.then(|| format!("{name}: {}", view.because))
 }
 
@@ -281,6 +289,7 @@ fn service_alarm(name: &ServiceName, view: &ServiceView<'_>) -> Option<String> {
 fn mode(view: &ServiceView<'_>) -> &'static str {
     match &view.because {
         Because::Operation { .. } => "moving",
+        Because::Paused { .. } => "paused",
         Because::Frozen => "frozen",
         Because::Isolated => "isolated",
         Because::AllDown => "all down",
@@ -289,12 +298,16 @@ fn mode(view: &ServiceView<'_>) -> &'static str {
         Because::Unknown => "unknown",
         Because::NeedsApproval { .. } => "wants approval",
         Because::StoreFailed { .. } | Because::WaitsForOperation { .. } => "waiting",
+        Because::Capped { health, .. } if *health != PoolHealth::Up => "in trouble",
         Because::TroubleTooShort { .. }
         | Because::NoBetterPool { .. }
+        | Because::BetterIsDrained { .. }
+        | Because::DrainedInVain
         | Because::Settling { .. }
         | Because::Trouble { .. } => "in trouble",
         Because::Preferred
         | Because::Serves { .. }
+        | Because::ServesForDrained { .. }
         | Because::FailbackWaits { .. }
         | Because::FailbackIsManual { .. }
         | Because::Capped { .. }
@@ -333,8 +346,11 @@ fn last_change(operation: &Operation) -> Wall {
         .unwrap_or(operation.began)
 }
 
-fn operation(operation: &Operation) -> OperationStatus {
+fn operation(operation: &Operation, because: &Because) -> OperationStatus {
     let (state, ended) = match operation.phase {
+        Phase::Forward | Phase::Backward(_) if matches!(because, Because::Paused { .. }) => {
+            ("paused", false)
+        }
         Phase::Forward => ("running", false),
         Phase::Backward(_) => ("undoing", false),
         Phase::Completed => ("done", true),

@@ -20,6 +20,11 @@ pub enum Because {
         /// The more preferred pool.
         instead_of: PoolName,
     },
+    /// It serves; the more preferred pool could too, but an operator drained it.
+    ServesForDrained {
+        /// The more preferred pool.
+        pool: PoolName,
+    },
     /// It is up again after a failover, and failback waits.
     FailbackWaits {
         /// The more preferred pool that is back.
@@ -36,6 +41,9 @@ pub enum Because {
     Capped {
         /// The pool that it would move to.
         pool: PoolName,
+        /// The health of the active pool.
+        #[serde(default)]
+        health: PoolHealth,
     },
     /// The active pool is in trouble, for less than `failover.after`.
     TroubleTooShort {
@@ -49,6 +57,15 @@ pub enum Because {
         /// Its health.
         health: PoolHealth,
     },
+    /// The active pool is in trouble, and the only pools that would be better are drained.
+    BetterIsDrained {
+        /// Its health.
+        health: PoolHealth,
+        /// The best of them.
+        pool: PoolName,
+    },
+    /// An operator drained the active pool, and no other pool could take over.
+    DrainedInVain,
     /// All pools are down: the last ranking stands.
     AllDown,
     /// A pool is back after all were down, and has to hold for `settle`.
@@ -91,6 +108,15 @@ pub enum Because {
         id: OperationId,
         /// Its target.
         to: PoolName,
+    },
+    /// An operation is under way and waits before its next step.
+    Paused {
+        /// Which.
+        id: OperationId,
+        /// Its target.
+        to: PoolName,
+        /// What it waits for: [`Because::Frozen`] or [`Because::Isolated`].
+        by: Box<Because>,
     },
     /// Another operation with hooks has to end first.
     WaitsForOperation {
@@ -147,9 +173,12 @@ impl Because {
             | Because::Settling { remaining, .. } => Some(remaining),
             Because::Preferred
             | Because::Serves { .. }
+            | Because::ServesForDrained { .. }
             | Because::FailbackIsManual { .. }
             | Because::Capped { .. }
             | Because::NoBetterPool { .. }
+            | Because::BetterIsDrained { .. }
+            | Because::DrainedInVain
             | Because::AllDown
             | Because::Unknown
             | Because::Trouble { .. }
@@ -160,6 +189,7 @@ impl Because {
             | Because::Frozen
             | Because::Isolated
             | Because::Operation { .. }
+            | Because::Paused { .. }
             | Because::WaitsForOperation { .. }
             | Because::NeedsApproval { .. }
             | Because::StoreFailed { .. }
@@ -168,7 +198,7 @@ impl Because {
     }
 }
 
-fn seconds(duration: &Duration) -> String {
+fn seconds(duration: Duration) -> String {
     let whole = duration.as_secs();
     match (whole / 3600, whole / 60 % 60, whole % 60) {
         (0, 0, 0) if !duration.is_zero() => "less than a second".to_owned(),
@@ -180,35 +210,41 @@ fn seconds(duration: &Duration) -> String {
 
 impl fmt::Display for Because {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let left = self.next_change().map(seconds).unwrap_or_default();
         match self {
             Because::Preferred => f.write_str("it is the most preferred pool and it serves"),
             Because::Serves { instead_of } => write!(f, "it serves; {instead_of} does not"),
-            Because::FailbackWaits { pool, remaining } => {
-                write!(f, "{pool} is back; failback in {}", seconds(remaining))
+            Because::ServesForDrained { pool } => {
+                write!(f, "it serves; an operator drained {pool}")
+            }
+            Because::FailbackWaits { pool, .. } => {
+                write!(f, "{pool} is back; failback in {left}")
             }
             Because::FailbackIsManual { pool } => {
                 write!(f, "{pool} is back; failback is manual")
             }
-            Because::Capped { pool } => {
+            Because::Capped { pool, health } => {
+                if *health != PoolHealth::Up {
+                    write!(f, "it is {health}; ")?;
+                }
                 write!(f, "a move to {pool} is held back by the cap per hour")
             }
-            Because::TroubleTooShort { health, remaining } => {
-                write!(
-                    f,
-                    "it is {health}; failover in {} if it stays so",
-                    seconds(remaining)
-                )
+            Because::TroubleTooShort { health, .. } => {
+                write!(f, "it is {health}; failover in {left} if it stays so")
             }
             Because::NoBetterPool { health } => {
                 write!(f, "it is {health}, and no other pool would be better")
             }
+            Because::BetterIsDrained { health, pool } => write!(
+                f,
+                "it is {health}; {pool} would be better, but an operator drained it"
+            ),
+            Because::DrainedInVain => {
+                f.write_str("an operator drained it, and no other pool could take over")
+            }
             Because::AllDown => f.write_str("all pools are down; the last ranking stands"),
-            Because::Settling { pool, remaining } => {
-                write!(
-                    f,
-                    "{pool} is back first; it becomes active in {}",
-                    seconds(remaining)
-                )
+            Because::Settling { pool, .. } => {
+                write!(f, "{pool} is back first; it becomes active in {left}")
             }
             Because::Unknown => f.write_str("its health is unknown; nothing is decided"),
             Because::Trouble { from, health } => write!(f, "{from} is {health}"),
@@ -219,6 +255,9 @@ impl fmt::Display for Because {
             Because::Frozen => f.write_str("an operator froze the service"),
             Because::Isolated => f.write_str("our own uplink is down; nothing is decided"),
             Because::Operation { id, to } => write!(f, "{id} to {to} is under way"),
+            Because::Paused { id, to, by } => {
+                write!(f, "{id} to {to} waits before its next step: {by}")
+            }
             Because::WaitsForOperation { service, to } => {
                 write!(f, "a move to {to} waits for the operation of {service}")
             }

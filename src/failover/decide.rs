@@ -110,23 +110,24 @@ pub fn decide(
         overrides,
         now,
     };
-    if let Some((id, to)) = standing.operation {
-        return Decision::stay(Because::Operation { id, to: to.clone() });
+    let halts = if overrides.is_frozen(name) {
+        Some(Because::Frozen)
+    } else {
+        standing.isolated.then_some(Because::Isolated)
+    };
+    match (standing.operation, halts) {
+        (Some((id, to)), None) => Decision::stay(Because::Operation { id, to: to.clone() }),
+        (Some((id, to)), Some(by)) => Decision::stay(Because::Paused {
+            id,
+            to: to.clone(),
+            by: Box::new(by),
+        }),
+        (None, Some(because)) => Decision::stay(because),
+        (None, None) => match overrides.pin(name) {
+            Some(pin) => case.by_pin(pin),
+            None => case.by_health(),
+        },
     }
-    if overrides.is_frozen(name) {
-        return Decision::stay(Because::Frozen);
-    }
-    if standing.isolated {
-        return Decision::stay(Because::Isolated);
-    }
-    if let Some(pin) = overrides.pin(name) {
-        return if pin == standing.active {
-            Decision::stay(Because::Pinned)
-        } else {
-            Decision::go(pin, Because::Pinned)
-        };
-    }
-    case.by_health()
 }
 
 impl<'a> Case<'a> {
@@ -136,6 +137,17 @@ impl<'a> Case<'a> {
             .iter()
             .position(|(name, ..)| *name == self.standing.active)?;
         Some((place, self.beliefs[place].2))
+    }
+
+    /// A pool that a runbook halted on is no target, pinned or not: it would be tried for ever.
+    fn by_pin(&self, pin: &PoolName) -> Decision {
+        if pin == self.standing.active {
+            Decision::stay(Because::Pinned)
+        } else if self.standing.ineligible.contains(pin) {
+            Decision::stay(Because::Halted { to: pin.clone() })
+        } else {
+            Decision::go(pin, Because::Pinned)
+        }
     }
 
     fn by_health(&self) -> Decision {
@@ -181,9 +193,7 @@ impl<'a> Case<'a> {
         let from = self.standing.active.clone();
         match self.candidates(PoolHealth::Down).first() {
             Some(best) => Decision::go(best.name, Because::Drained { from }),
-            None => Decision::stay(Because::NoBetterPool {
-                health: PoolHealth::Down,
-            }),
+            None => Decision::stay(Because::DrainedInVain),
         }
     }
 
@@ -202,7 +212,7 @@ impl<'a> Case<'a> {
             .iter()
             .find(|candidate| !self.is_capped(candidate.name))
         else {
-            return self.capped(best.name);
+            return self.capped(best.name, health);
         };
         if self.standing.blackout {
             return self.settle(&candidates);
@@ -224,13 +234,36 @@ impl<'a> Case<'a> {
                 self.overrides.is_pool_drained(name) || self.standing.ineligible.contains(*name);
             belief.health == PoolHealth::Down || excluded && belief.health != PoolHealth::Unknown
         });
-        if health == PoolHealth::Down && none_is_left {
-            return Decision {
-                blackout: true,
-                ..Decision::stay(Because::AllDown)
-            };
+        let blackout = health == PoolHealth::Down && none_is_left;
+        let because = match self.best_kept_out(health) {
+            Some(pool) if self.overrides.is_pool_drained(pool) => Because::BetterIsDrained {
+                health,
+                pool: pool.clone(),
+            },
+            Some(pool) => Because::Halted { to: pool.clone() },
+            None if blackout => Because::AllDown,
+            None => Because::NoBetterPool { health },
+        };
+        Decision {
+            blackout,
+            ..Decision::stay(because)
         }
-        Decision::stay(Because::NoBetterPool { health })
+    }
+
+    /// The best pool that would be a candidate, had a runbook not halted on it or an operator
+    /// not drained it.
+    fn best_kept_out(&self, than: PoolHealth) -> Option<&'a PoolName> {
+        let others = self
+            .beliefs
+            .iter()
+            .filter(|(name, ..)| *name != self.standing.active);
+        let better = others.filter_map(|(name, pool, belief)| {
+            let strength = strength(pool, belief, than).filter(|strength| *strength > than)?;
+            Some((std::cmp::Reverse(strength), *name))
+        });
+        better
+            .min_by_key(|(strength, _)| *strength)
+            .map(|(_, name)| name)
     }
 
     /// All pools were down: the first one that is back becomes the target when it has held.
@@ -261,54 +294,61 @@ impl<'a> Case<'a> {
     }
 
     fn maybe_fail_back(&self, active_place: usize) -> Decision {
-        let fit = self.beliefs[..active_place]
-            .iter()
-            .enumerate()
-            .find(|(place, (name, ..))| {
-                self.standing.since[*place].1.is_some()
-                    && !self.overrides.is_pool_drained(name)
-                    && !self.standing.ineligible.contains(*name)
-            });
-        let Some((place, (pool, ..))) = fit else {
-            return Decision::stay(match self.service.pools.first() {
-                Some(first) if first != self.standing.active => Because::Serves {
-                    instead_of: first.clone(),
-                },
-                _ => Because::Preferred,
-            });
+        let fit = |place: &usize| self.standing.since[*place].1.is_some();
+        let admitted = |place: &usize| {
+            let name = self.beliefs[*place].0;
+            !self.overrides.is_pool_drained(name) && !self.standing.ineligible.contains(name)
         };
+        let Some(place) = (0..active_place).find(|place| fit(place) && admitted(place)) else {
+            return Decision::stay(self.serves((0..active_place).find(fit)));
+        };
+        let pool = self.beliefs[place].0;
         let Failback::After(after) = self.service.failback else {
-            return Decision::stay(Because::FailbackIsManual {
-                pool: (*pool).clone(),
-            });
+            return Decision::stay(Because::FailbackIsManual { pool: pool.clone() });
         };
         if self.standing.failback_suspended || self.standing.halted == Some(pool) {
-            return Decision::stay(Because::FailbackIsManual {
-                pool: (*pool).clone(),
-            });
+            return Decision::stay(Because::FailbackIsManual { pool: pool.clone() });
         }
         let due = self.standing.since[place].1.unwrap_or(self.now.mono) + after;
         if due > self.now.mono {
-            let (pool, remaining) = ((*pool).clone(), due.since(self.now.mono));
+            let (pool, remaining) = (pool.clone(), due.since(self.now.mono));
             return Decision::wait(due, Because::FailbackWaits { pool, remaining });
         }
         let belief = self.beliefs[place].2;
         if belief.firm < belief.health {
             return Decision::stay(Because::Serves {
-                instead_of: (*pool).clone(),
+                instead_of: pool.clone(),
             });
         }
         if self.cap_is_used_up() {
-            return self.capped(pool);
+            return self.capped(pool, PoolHealth::Up);
         }
         Decision::go(pool, Because::FailedBack)
     }
 
-    fn capped(&self, pool: &PoolName) -> Decision {
+    /// The active pool serves and nothing is to be failed back to; the pool at `kept_out` would
+    /// be, were it admitted.
+    fn serves(&self, kept_out: Option<usize>) -> Because {
+        match kept_out.map(|place| self.beliefs[place].0.clone()) {
+            Some(pool) if self.overrides.is_pool_drained(&pool) => {
+                Because::ServesForDrained { pool }
+            }
+            Some(pool) => Because::FailbackIsManual { pool },
+            None => match self.service.pools.first() {
+                Some(first) if first != self.standing.active => Because::Serves {
+                    instead_of: first.clone(),
+                },
+                _ => Because::Preferred,
+            },
+        }
+    }
+
+    fn capped(&self, pool: &PoolName, health: PoolHealth) -> Decision {
         let counted = self.recent_moves().filter(|past| past.returning);
         let oldest = counted.map(|past| past.at + CAP_PERIOD).min();
         let wait = oldest.map_or(CAP_PERIOD, |free| free.since(self.now.wall));
-        Decision::wait(self.now.mono + wait, Because::Capped { pool: pool.clone() })
+        let pool = pool.clone();
+        Decision::wait(self.now.mono + wait, Because::Capped { pool, health })
     }
 
     fn recent_moves(&self) -> impl Iterator<Item = &'a Move> + use<'a> {

@@ -383,6 +383,7 @@ impl Engine {
                         pool,
                     });
                 }
+                self.admit_again(service, &pool);
             }
             Subject::DrainServer(server) => self.known_server(server)?,
             Subject::DrainPool(pool) => {
@@ -405,6 +406,19 @@ impl Engine {
             what: "said".to_owned(),
         });
         Ok(())
+    }
+
+    /// An operator who names a pool as the target has dealt with a runbook that halted on it.
+    fn admit_again(&mut self, service: &ServiceName, pool: &PoolName) {
+        let Some(state) = self.services.get_mut(service) else {
+            return;
+        };
+        if state.halted_target() == Some(pool) {
+            state.memory.halted = None;
+        }
+        if state.memory.ineligible.remove(pool) {
+            self.remember(service);
+        }
     }
 
     fn known_service(&self, name: &ServiceName) -> Result<&Service, OrderRefusal> {
@@ -481,9 +495,9 @@ impl Engine {
                 because,
             });
         }
+        self.admit_again(name, to);
         if let Some(state) = self.services.get_mut(name) {
             state.memory.failback_suspended = suspend;
-            state.memory.ineligible.remove(to);
         }
         self.begin_operation(now, name, &service, to, Because::Ordered { author });
         Ok(())
@@ -498,9 +512,9 @@ impl Engine {
         let service = self.known_service(name)?.clone();
         self.refresh_beliefs(now);
         let fit = |pool: &&PoolName| {
-            self.pools
-                .get(*pool)
-                .is_some_and(|state| state.fit_since.is_some())
+            let state = self.pools.get(*pool);
+            state.is_some_and(|state| state.fit_since.is_some())
+                && !self.overrides.is_pool_drained(pool)
         };
         let Some(to) = service.pools.iter().find(fit).cloned() else {
             let because = Because::NoBetterPool {
