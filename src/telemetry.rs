@@ -23,6 +23,9 @@ pub fn init() {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(colours)
+        // A line that cannot be written (full disk, reader gone) is lost. Telling standard error
+        // of it, which is what failed, would be a panic.
+        .log_internal_errors(false)
         .with_target(false);
     // Somebody else's subscriber is as good.
     let _ = lines.try_init();
