@@ -13,7 +13,7 @@ use std::process::{Child, Command, Stdio};
 
 use switchback::ids::{Generation, Serial};
 use switchback::store::{
-    BLOCK, Counters, Exhausted, HISTORY, Opened, Store, StoreError, Table, Write,
+    BLOCK, Counters, Exhausted, HISTORY, OPERATIONS, Opened, Store, StoreError, Table, Write,
 };
 use switchback::time::Wall;
 
@@ -78,6 +78,23 @@ fn what_is_committed_is_there_after_reopening() {
     ];
     assert_eq!(store.events(9).unwrap(), newest);
     assert_eq!(store.events(1).unwrap(), newest[..1]);
+}
+
+#[test]
+fn the_last_operations_are_kept_only() {
+    let temp = tempfile::tempdir().unwrap();
+    let store = open(temp.path());
+    let operation = |n: u64| Write::Put {
+        table: Table::Operations,
+        key: format!("{n:020}"),
+        json: n.to_string(),
+    };
+    store
+        .commit(&(0..OPERATIONS + 5).map(operation).collect::<Vec<_>>())
+        .unwrap();
+    let kept = store.scan(Table::Operations).unwrap();
+    assert_eq!(kept.len() as u64, OPERATIONS);
+    assert_eq!(kept.first().unwrap().1, "5");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! # What is in it
 //!
 //! `state.redb` in the state directory: a table per [`Table`], key → JSON text, and the history
-//! of events, of which the newest [`HISTORY`] are kept. What the JSON says is the business of
+//! of events, of which the newest [`HISTORY`] are kept; of operations the last [`OPERATIONS`]. What the JSON says is the business of
 //! whoever writes it. Beside it lies `state.lock`, which names the process that holds the
 //! directory, and, if there was damage, `state.redb.damaged-<time>`.
 //!
@@ -39,6 +39,9 @@ use crate::time::Wall;
 /// The events kept: the newest so many.
 pub const HISTORY: u64 = 10_000;
 
+/// The operations kept: those with the last so many keys.
+pub const OPERATIONS: u64 = 1_000;
+
 /// Sequence number → (milliseconds since 1970, JSON text).
 const EVENTS: TableDefinition<'static, u64, (u64, &'static str)> = TableDefinition::new("events");
 
@@ -47,12 +50,10 @@ const EVENTS: TableDefinition<'static, u64, (u64, &'static str)> = TableDefiniti
 pub enum Table {
     /// Published rankings and what stands about each service.
     Services,
-    /// Operations and their journals.
+    /// Operations that ended, with their journals, by number: keys in the order of time.
     Operations,
     /// What operators have ordered.
     Overrides,
-    /// What is remembered of health.
-    Health,
     /// About the file itself and the daemon; the key `format` is the store's own.
     Meta,
     /// Serials and generations reserved: [`Counters`] writes it.
@@ -60,11 +61,10 @@ pub enum Table {
 }
 
 impl Table {
-    const ALL: [Table; 6] = [
+    const ALL: [Table; 5] = [
         Table::Services,
         Table::Operations,
         Table::Overrides,
-        Table::Health,
         Table::Meta,
         Table::Counters,
     ];
@@ -74,7 +74,6 @@ impl Table {
             Table::Services => "services",
             Table::Operations => "operations",
             Table::Overrides => "overrides",
-            Table::Health => "health",
             Table::Meta => "meta",
             Table::Counters => "counters",
         })
@@ -240,9 +239,11 @@ fn apply(transaction: &WriteTransaction, writes: &[Write]) -> Result<(), redb::E
     for write in writes {
         match write {
             Write::Put { table, key, json } => {
-                transaction
-                    .open_table(table.definition())?
-                    .insert(key.as_str(), json.as_str())?;
+                let mut rows = transaction.open_table(table.definition())?;
+                rows.insert(key.as_str(), json.as_str())?;
+                while *table == Table::Operations && rows.len()? > OPERATIONS {
+                    rows.pop_first()?;
+                }
             }
             Write::Delete { table, key } => {
                 transaction
