@@ -13,6 +13,8 @@ use super::steps;
 use super::zones::Zones;
 use crate::failover::{Failback, OnHalt, Service, Standby, TtlRange};
 use crate::ids::{PoolName, ServiceName};
+use crate::probe::Kind;
+use crate::runbook::{Act, Condition, Plan};
 use crate::snapshot::ServiceRecord;
 use crate::zone::Name;
 
@@ -89,6 +91,7 @@ fn service(
     let failback = failback_of(failback.as_ref(), &pools, all, notes);
     if let Some(list) = records {
         unprobed_ports(&read, &pools, all, notes);
+        unseen_paths(&runbook, &pools, all, notes);
         if read.is_empty() && list.value.is_empty() {
             notes.error(list.at, "a service without records moves nothing, add one");
         }
@@ -315,6 +318,36 @@ fn unprobed_ports(
             {
                 notes.warn(record.at, format!("no probe of pool '{}' looks at port {port}, a fault there moves nothing, add a [[pool.probe]] for it", pool.value));
             }
+        }
+    }
+}
+
+/// What a cold pool and `verify = "path"` rely on: a probe that connects, and for a cold pool a
+/// program that opens its port.
+fn unseen_paths(runbook: &Plan, pools: &List<PoolName>, all: &Pools, notes: &mut Notes) {
+    let verifies = runbook
+        .steps
+        .iter()
+        .any(|step| step.act == Act::Verify(Condition::Path));
+    for pool in pools {
+        let cold = all
+            .pools
+            .get(&pool.value)
+            .is_some_and(|known| known.standby == Standby::Cold);
+        let probes = all.probes.get(&pool.value);
+        let connects =
+            probes.is_none_or(|probes| probes.iter().any(|probe| probe.kind != Kind::Exec));
+        let name = &pool.value;
+        if (cold || verifies) && !connects {
+            let what = if cold {
+                "it is cold"
+            } else {
+                "verify = \"path\""
+            };
+            notes.warn(pool.at, format!("no probe of pool '{name}' connects, so its path is seen open only while its program says yes, and that counts here ({what}), add a [[pool.probe]] of kind 'tcp'"));
+        }
+        if cold && !runbook.has_hooks() {
+            notes.warn(pool.at, format!("pool '{name}' is cold, and no step runs a program that would open its port, add one, or write standby = \"hot\""));
         }
     }
 }

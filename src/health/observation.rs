@@ -194,10 +194,12 @@ impl fmt::Display for Verdict {
 impl Observation {
     /// What this look says of `layer`: good where it passed through, the fault where it failed,
     /// bad for what it was to look at behind that, and nothing past its depth. A server that
-    /// dies may cut one look and refuse the next: both say that it does not speak.
+    /// dies may cut one look and refuse the next: both say that it does not speak. How far a
+    /// program came that failed, nobody knows.
     #[must_use]
     pub fn finding(&self, layer: Layer) -> Option<Finding> {
-        if !self.verdict.is_about_the_server() {
+        let by_program = matches!(self.verdict, Verdict::ExecFailed(_));
+        if !self.verdict.is_about_the_server() || by_program && layer < Layer::Speech {
             return None;
         }
         match self.verdict.fault() {
@@ -246,5 +248,7 @@ mod tests {
         let expired = saw(Verdict::CertificateExpired, Layer::Tls);
         assert_eq!(expired, [good, good, good, Some(Flawed)]);
         assert_eq!(saw(Verdict::NoRoute, Layer::Tls), [None; 4]);
+        let no = Verdict::ExecFailed("exit code 1".to_owned());
+        assert_eq!(saw(no, Layer::Speech), [None, None, bad, None]);
     }
 }
