@@ -101,6 +101,13 @@ fn a_pool_that_is_back_serves_again_after_its_hold_down() {
             switchback.serves(ALL_UP);
             lab.partner_delivers(ALL_UP, begin);
             assert_eq!(switchback.moves(), 2, "{:#?}", switchback.history());
+            // Back one after the other: the first of them waits behind for its failback.
+            let behind = [
+                "10 edge2 / 20 edge1a / 30 edge3",
+                "10 edge2 / 20 edge1b / 30 edge3",
+            ];
+            let allowed = [SECOND_SERVES, "10 edge2 / 20 edge1a edge1b / 30 edge3"];
+            switchback.served_only(&[&ONE_LEFT[..], &behind, &allowed].concat());
         },
     );
 }
@@ -183,6 +190,12 @@ fn an_edge_that_flaps_every_two_seconds_costs_one_failover() {
             switchback.serves(quiet);
             lab.partner_delivers(quiet, begin);
             assert_eq!(switchback.moves(), 1, "{:#?}", switchback.history());
+            // The first pool goes and comes behind the second, its servers one after the other.
+            let behind = [
+                "10 edge2 / 20 edge1a / 30 edge3",
+                "10 edge2 / 20 edge1b / 30 edge3",
+            ];
+            switchback.served_only(&[&ONE_LEFT[..], &behind, &[SECOND_SERVES, quiet]].concat());
         },
     );
 }
