@@ -62,8 +62,11 @@ pub(crate) fn in_namespaces(test: &str, bound: Duration, tools: &[&str], body: i
         let _ = inside.wait();
     }
     let text = fs::read_to_string(&output).unwrap_or_default();
-    for line in text.lines().filter(|line| line.starts_with("lab: ")) {
-        say(line);
+    for line in text.lines() {
+        // The harness may have begun the line.
+        if let Some(at) = line.find("lab: ") {
+            say(&line[at..]);
+        }
     }
     assert!(
         ended.is_some_and(|status| status.success()),
