@@ -173,14 +173,48 @@ impl Walk {
         };
         let mut nodes = vec![root.clone()];
         let mut book: Vec<Vec<Step>> = Vec::new();
-        for incident in &self.incidents {
+        let Some((last, before)) = self.incidents.split_last() else {
+            return 0;
+        };
+        for incident in before {
             let (next, steps) = self.round(nodes, *incident);
             nodes = next;
             book.push(steps);
         }
         book.push(nodes.iter().map(|node| node.step()).collect());
         self.single_lives_agree(&root, &book);
-        nodes.iter().map(|node| node.ways).sum()
+        self.last_round(nodes, *last)
+    }
+
+    /// Nothing follows, so nothing needs to be merged: to have been judged is all.
+    fn last_round(&self, nodes: Vec<Node>, incident: Incident) -> u64 {
+        let mut sequences = 0;
+        for mut node in nodes {
+            node.happen(incident);
+            self.each_child(&node, |child| sequences += child.ways);
+        }
+        sequences
+    }
+
+    /// Hands over what becomes of `node` with each combination of looks, in their order. Children
+    /// whose first pools look alike share what follows from that.
+    fn each_child(&self, node: &Node, mut take: impl FnMut(Node)) {
+        let mut life = node.clone();
+        life.begin_round();
+        for first in &self.kinds {
+            let mut life = life.clone();
+            life.see(0, first);
+            for second in &self.kinds {
+                let mut life = life.clone();
+                life.see(1, second);
+                for third in &self.kinds {
+                    let mut life = life.clone();
+                    life.see(2, third);
+                    life.end_round();
+                    take(life);
+                }
+            }
+        }
     }
 
     fn round(&self, nodes: Vec<Node>, incident: Incident) -> (Vec<Node>, Vec<Step>) {
@@ -190,12 +224,11 @@ impl Walk {
         for (index, mut node) in nodes.into_iter().enumerate() {
             let mut step = node.step();
             node.happen(incident);
-            for looks in self.combinations() {
-                let mut child = node.clone();
-                child.look(&looks);
-                if (index + step.next.len()).is_multiple_of(32) {
+            self.each_child(&node, |child| {
+                let choice = step.next.len();
+                if (index + choice).is_multiple_of(32) {
                     let mut twin = node.clone();
-                    twin.look(&looks);
+                    twin.round(&self.combination(choice));
                     assert_eq!(twin.text(), child.text(), "equal inputs, equal decisions");
                 }
                 let place = *known.entry(child.key()).or_insert(next.len());
@@ -204,36 +237,34 @@ impl Walk {
                     Some(same) => same.ways += child.ways,
                     None => next.push(child),
                 }
-            }
+            });
             steps.push(step);
         }
-
         (next, steps)
     }
 
-    fn combinations(&self) -> impl Iterator<Item = Vec<Verdict>> + '_ {
+    /// The looks that [`Walk::each_child`] comes to at this place.
+    fn combination(&self, choice: usize) -> [&Verdict; POOLS] {
         let kinds = self.kinds.len();
-        (0..kinds.pow(3)).map(move |number| {
-            let kind = |place: u32| self.kinds[number / kinds.pow(place) % kinds].clone();
-            (0..3).map(kind).collect()
-        })
+        let place = |pool: u32| choice / kinds.pow(2 - pool) % kinds;
+        [0, 1, 2].map(|pool| &self.kinds[place(pool)])
     }
 
     /// Lives that are never merged show what the walk says they show.
     fn single_lives_agree(&self, root: &Node, book: &[Vec<Step>]) {
         let mut dice = Dice(self.seed);
-        let combinations: Vec<_> = self.combinations().collect();
+        let choices = u64::try_from(self.kinds.len().pow(3)).unwrap();
         for _ in 0..40 {
             let (mut life, mut place) = (root.clone(), 0);
-            for (round, incident) in self.incidents.iter().enumerate() {
-                assert_eq!(life.shown(), book[round][place].shown);
+            for (steps, incident) in book.iter().zip(&self.incidents) {
+                assert_eq!(life.shown(), steps[place].shown);
                 life.happen(*incident);
-                let count = u64::try_from(combinations.len()).unwrap();
-                let choice = usize::try_from(dice.below(count)).unwrap();
-                life.look(&combinations[choice]);
-                place = book[round][place].next[choice];
+                let choice = usize::try_from(dice.below(choices)).unwrap();
+                life.round(&self.combination(choice));
+                if let Some(next) = steps[place].next.get(choice) {
+                    place = *next;
+                }
             }
-            assert_eq!(life.shown(), book[self.incidents.len()][place].shown);
         }
     }
 }
@@ -312,18 +343,31 @@ impl Node {
         self.oracle.judge(before, self.active());
     }
 
-    /// One round in which the pools look like this. After each look a move must have its reason.
-    fn look(&mut self, looks: &[Verdict]) {
+    /// One round in which the pools look like this.
+    fn round(&mut self, looks: &[&Verdict]) {
+        self.begin_round();
+        for (pool, look) in looks.iter().enumerate() {
+            self.see(pool, look);
+        }
+        self.end_round();
+    }
+
+    fn begin_round(&mut self) {
         self.world.events.clear();
         self.world.tick();
         self.oracle.tick();
-        for (pool, look) in looks.iter().enumerate() {
-            let before = self.active();
-            self.world.see(&name(pool), look.clone());
-            self.world.look(&name(pool).as_str().into());
-            self.oracle.count(pool, look);
-            self.oracle.judge(before, self.active());
-        }
+    }
+
+    /// One look. After each a move must have its reason.
+    fn see(&mut self, pool: usize, look: &Verdict) {
+        let before = self.active();
+        self.world.see(&name(pool), look.clone());
+        self.world.look(&name(pool).as_str().into());
+        self.oracle.count(pool, look);
+        self.oracle.judge(before, self.active());
+    }
+
+    fn end_round(&mut self) {
         let before = self.active();
         self.world.pass_time();
         self.oracle.judge(before, self.active());

@@ -2,7 +2,7 @@
 //! then the world heals. Whatever happened, every operation ends or says that it needs a human,
 //! and the service still fails over.
 //!
-//! `SWITCHBACK_SIMULATION_RUNS=100000` runs more of them, `SWITCHBACK_SIMULATION_SEED=n` just
+//! `SWITCHBACK_SIMULATION_RUNS=1000000` runs more of them, `SWITCHBACK_SIMULATION_SEED=n` just
 //! the one that failed.
 
 use std::collections::BTreeSet;
@@ -18,8 +18,8 @@ use switchback::runbook::{AfterCrash, Phase, Plan};
 
 use crate::world::{Dice, World, document_order, policy, pool, secs, service, verify_first};
 
-/// Runs without being asked for more: a few seconds of an unoptimised build.
-const RUNS: u64 = 300;
+/// Runs without being asked for more: a minute of two cores.
+const RUNS: u64 = 100_000;
 /// Rounds in which everything that is under way has come to its end, once the world has healed.
 const HEALED: usize = 600;
 
