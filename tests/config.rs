@@ -1,12 +1,14 @@
 //! Configurations with faults, and what is said of them: `tests/config/NAME.toml` against
 //! `NAME.expect`. `UPDATE_EXPECT=1` rewrites what is expected.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use switchback::config;
 use switchback::failover::Failback;
 use switchback::probe::Kind;
+use switchback::snapshot::CookieSecret;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -115,4 +117,59 @@ fn a_group_gives_its_record_to_every_zone_of_its_directory() {
             .all(|zone| zone.group.as_deref() == Some("customers"))
     );
     assert_eq!(config.records.values().next().unwrap().len(), 2);
+}
+
+/// Loads a plain server with this `[server]` and, beside it, a file `secrets` of this text.
+fn with_server(server: &str, secrets: &str, mode: u32) -> Result<(config::Config, usize), String> {
+    let directory = tempfile::tempdir().expect("it is writable");
+    let at = |name: &str| directory.path().join(name);
+    let zone = "@ 60 SOA ns1 root 1 60 60 60 5\n@ 60 NS ns1\nns1 60 A 127.0.0.1\n";
+    std::fs::write(at("zone"), zone).expect("it is writable");
+    std::fs::write(at("secrets"), secrets).expect("it is writable");
+    std::fs::set_permissions(at("secrets"), PermissionsExt::from_mode(mode))
+        .expect("it is writable");
+    let text = format!(
+        "state_dir = \".\"\n[listen]\ndns = [\"127.0.0.1:0\"]\ncontrol = \"c\"\n[server]\n{server}\n\
+         [[zone]]\norigin = \"a.test.\"\nfile = \"zone\"\n"
+    );
+    std::fs::write(at("switchback.toml"), text).expect("it is writable");
+    config::load(&at("switchback.toml"))
+        .map(|(config, warnings)| (config, warnings.len()))
+        .map_err(|problems| problems.to_string())
+}
+
+#[test]
+fn cookie_secrets_come_from_a_file_that_others_cannot_read() {
+    let key = "cookie_secret_file = \"secrets\"";
+    let text = "# of this week\nE5e973e5a6b2a43f48e7dc849e37bfcf\n\n  \
+                dd3bdf9344b678b185a6f5cb60fca715 # of last week\n";
+    let (config, warnings) = with_server(key, text, 0o600).unwrap();
+    let cookies = config.settings.cookies.as_ref().unwrap();
+    let CookieSecret(active) = cookies.active;
+    assert_eq!((active[0], active[15], warnings), (0xe5, 0xcf, 0));
+    let CookieSecret(other) = cookies.others[0];
+    assert_eq!(
+        (other[0], cookies.others.len(), cookies.required),
+        (0xdd, 1, false)
+    );
+    assert_eq!(with_server(key, text, 0o644).unwrap().1, 1);
+    let told = with_server(key, "e5e973e5a6b2a43f48e7dc849e37bfcf\nshort\n", 0o600).unwrap_err();
+    assert!(told.contains("line 2: this is no cookie secret"), "{told}");
+    assert!(!told.contains("short"), "a secret is not repeated: {told}");
+    let told = with_server(key, "# none\n", 0o600).unwrap_err();
+    assert!(told.contains("0 cookie secrets"), "{told}");
+}
+
+#[test]
+fn who_configures_no_secret_keeps_one_over_reloads() {
+    let settings = || with_server("", "", 0o600).unwrap().0.settings;
+    let first = settings();
+    assert!(first.cookies.is_some());
+    assert_eq!(first, settings());
+    assert_eq!(
+        (first.udp_payload, &first.id, &first.version),
+        (1232, &None, &None)
+    );
+    let off = with_server("cookies = \"off\"", "", 0o600).unwrap().0;
+    assert_eq!(off.settings.cookies, None);
 }

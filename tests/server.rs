@@ -6,6 +6,8 @@
     reason = "the lint knows test functions, not what they call; what is left out is said"
 )]
 
+#[path = "server/clients.rs"]
+mod clients;
 #[path = "server/fixture.rs"]
 mod fixture;
 #[path = "server/house.rs"]

@@ -1,13 +1,11 @@
 //! Writing an answer: RRsets whole or not at all, names compressed where that is allowed.
 
-use super::UDP_PAYLOAD;
+use super::edns::Opt;
 use super::query::{HEADER, QUESTION, Query};
-use super::resolve::{Answer, Entry, Owner, Rcode};
+use super::resolve::{Answer, Entry, Owner};
 use crate::zone::Rrset;
-use crate::zone::rdata::{layout, rtype};
+use crate::zone::rdata::layout;
 
-/// An OPT record without options.
-const OPT: usize = 11;
 /// A pointer reaches so far (RFC 1035 section 4.1.4).
 const MAX_POINTER: usize = 0x3fff;
 /// So many places that a pointer may point at are remembered.
@@ -15,21 +13,27 @@ const MAX_TARGETS: usize = 64;
 
 /// Fills `out` with the response to `query`, of `limit` octets at most (512 at least). What
 /// does not fit is left out by whole RRsets (RFC 2181 section 9); if it was required, TC is set
-/// and nothing follows it. OPT always fits.
-pub fn encode(query: &Query<'_>, answer: &Answer<'_>, limit: usize, out: &mut Vec<u8>) {
+/// and nothing follows it. OPT always fits, but for what of it may be left out.
+pub fn encode(
+    query: &Query<'_>,
+    answer: &Answer<'_>,
+    opt: Option<&Opt<'_>>,
+    limit: usize,
+    out: &mut Vec<u8>,
+) {
     out.clear();
     out.extend_from_slice(&[0; HEADER]);
     out.extend_from_slice(query.question);
-    let opt = if query.edns.is_some() { OPT } else { 0 };
     let mut writer = Writer {
         out,
-        limit: limit.saturating_sub(opt),
+        limit: limit.saturating_sub(opt.map_or(0, Opt::len)),
+        class: query.qclass.to_be_bytes(),
         targets: Vec::with_capacity(MAX_TARGETS),
     };
     if !query.question.is_empty() {
         writer.remember(query.qname, QUESTION);
     }
-    let mut truncated = false;
+    let mut truncated = answer.over_stream;
     let mut counts = [0u16; 3];
     let sections = [&answer.answer, &answer.authority, &answer.additional];
     'sections: for (section, count) in sections.into_iter().zip(&mut counts) {
@@ -44,20 +48,11 @@ pub fn encode(query: &Query<'_>, answer: &Answer<'_>, limit: usize, out: &mut Ve
             }
         }
     }
-    if let Some(edns) = query.edns {
-        let high = upper(answer.rcode);
-        let flags = if edns.dnssec_ok { 0x80 } else { 0 };
-        let [p0, p1] = UDP_PAYLOAD.to_be_bytes();
-        let [_, kind] = rtype::OPT.to_be_bytes();
-        out.extend_from_slice(&[0, 0, kind, p0, p1, high, 0, flags, 0, 0, 0]);
+    if let Some(opt) = opt {
+        opt.write(answer.rcode, answer.extended, limit, out);
         counts[2] += 1;
     }
     header(query, answer, truncated, counts, out);
-}
-
-/// The upper eight bits of the RCODE, which travel in OPT.
-fn upper(rcode: Rcode) -> u8 {
-    u8::try_from(rcode.number() >> 4).unwrap_or(0)
 }
 
 fn header(
@@ -88,6 +83,8 @@ fn header(
 struct Writer<'o> {
     out: &'o mut Vec<u8>,
     limit: usize,
+    /// That of the question: nothing of another is ever answered.
+    class: [u8; 2],
     /// Offsets at which a name, or the rest of one, is written out.
     targets: Vec<u16>,
 }
@@ -115,7 +112,7 @@ impl Writer<'_> {
             Owner::Stored(_) | Owner::Met(_) => self.name(entry.owner.wire(&[])),
         }
         self.out.extend_from_slice(&entry.rtype.to_be_bytes());
-        self.out.extend_from_slice(&[0, 1]);
+        self.out.extend_from_slice(&self.class);
         self.out.extend_from_slice(&entry.ttl.to_be_bytes());
         let length_at = self.out.len();
         self.out.extend_from_slice(&[0, 0]);

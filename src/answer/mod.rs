@@ -1,23 +1,28 @@
 //! **Pure.** A query and a snapshot to a response.
 //!
-//! `query` reads the packet, `resolve` finds the [`Answer`], which is a value, and
-//! [`encode()`] writes it. [`respond`] is the three together. To read the algorithm of RFC 1034
-//! section 4.3.2, read `resolve`.
+//! `query` reads the packet, `gate` settles what needs no lookup, `resolve` finds the [`Answer`],
+//! which is a value, and [`encode()`] writes it. [`respond`] is the four together. To read the
+//! algorithm of RFC 1034 section 4.3.2, read `resolve`; for EDNS options, `edns`.
 //!
-//! What is to come has its place: an EDNS option is read in `query` and written in [`encode()`];
-//! DNSSEC adds RRsets to an [`Answer`] where `resolve` concludes; a compiled answer replaces
+//! What is to come has its place: DNSSEC adds RRsets to an [`Answer`] where `resolve` concludes; a compiled answer replaces
 //! `resolve` and leaves the other two as they are.
 //!
 //! Invariants: no packet makes it panic; a response is never answered; the question goes back
 //! octet for octet; an RRset is whole or absent; only what the answer needs sets TC.
 
 mod additional;
+mod chaos;
+mod cookie;
+mod edns;
 mod encode;
+mod gate;
 mod query;
 mod resolve;
 
+pub use cookie::Cookie;
+pub use edns::{Edns, ExtendedError, Keepalive, Opt};
 pub use encode::encode;
-pub use query::{Edns, Query, Refusal, read};
+pub use query::{Query, Refusal, read};
 pub use resolve::{Answer, Entry, Owner, Rcode, answer};
 
 use std::net::IpAddr;
@@ -52,17 +57,14 @@ pub enum Transport {
     Encrypted,
 }
 
-/// The greatest UDP payload that we send and say that we take: it fits every path without
-/// fragments (RFC 9715 section 3).
-pub const UDP_PAYLOAD: u16 = 1232;
-
 impl Transport {
-    /// The greatest response in octets, for a client that takes `client` octets over UDP. A
-    /// client without EDNS, and one that says less, takes 512 (RFC 6891 section 6.2.5).
+    /// The greatest response in octets, for a client that takes `client` octets over UDP, where
+    /// we send `ours` at most. A client without EDNS, and one that says less, takes 512 (RFC 6891
+    /// section 6.2.5).
     #[must_use]
-    pub fn limit(self, client: Option<u16>) -> usize {
+    pub fn limit(self, client: Option<u16>, ours: u16) -> usize {
         match self {
-            Transport::Udp => usize::from(client.unwrap_or(512).clamp(512, UDP_PAYLOAD)),
+            Transport::Udp => usize::from(client.unwrap_or(512).min(ours).max(512)),
             Transport::Stream | Transport::Encrypted => usize::from(u16::MAX),
         }
     }
@@ -72,20 +74,23 @@ impl Transport {
 /// what is shorter than a header, and responses, which two servers would pass to and fro.
 pub fn respond(snapshot: &Snapshot, packet: &[u8], asker: &Asker, out: &mut Vec<u8>) -> bool {
     out.clear();
-    let transport = asker.transport;
-    match read(packet) {
-        None => false,
-        Some(Ok(query)) => {
-            let limit = transport.limit(query.edns.map(|edns| edns.udp_payload));
-            encode(&query, &answer(snapshot, &query), limit, out);
-            true
-        }
-        Some(Err(refusal)) => {
-            let limit = transport.limit(refusal.query.edns.map(|edns| edns.udp_payload));
-            encode(&refusal.query, &Answer::empty(refusal.rcode), limit, out);
-            true
-        }
-    }
+    let Some(read) = read(packet) else {
+        return false;
+    };
+    let (query, refused) = match read {
+        Ok(query) => (query, None),
+        Err(Refusal { query, rcode }) => (query, Some(gate::refusal(rcode))),
+    };
+    let settings = snapshot.settings();
+    let cookie = gate::judge(settings, &query, asker);
+    let answer = refused
+        .or_else(|| gate::settled(settings, &query, cookie, asker.transport))
+        .unwrap_or_else(|| answer(snapshot, &query));
+    let opt = gate::opt(settings, &query, cookie, asker);
+    let client = query.edns.map(|edns| edns.udp_payload);
+    let limit = asker.transport.limit(client, settings.udp_payload);
+    encode(&query, &answer, opt.as_ref(), limit, out);
+    true
 }
 
 #[cfg(test)]

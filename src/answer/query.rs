@@ -1,5 +1,6 @@
 //! Reading a query, and refusing what is none.
 
+use super::edns::Edns;
 use super::resolve::Rcode;
 use crate::zone::rdata::rtype;
 use crate::zone::{Key, Name};
@@ -14,7 +15,8 @@ pub(super) const QUESTION: usize = HEADER;
 pub struct Query<'p> {
     /// The first twelve octets.
     pub(super) header: [u8; HEADER],
-    /// The question octet for octet, name, type and class; empty if it cannot be read.
+    /// The question octet for octet, name, type and class; empty if there is none, or if it
+    /// cannot be read.
     pub question: &'p [u8],
     /// The name, in wire format, as asked.
     pub qname: &'p [u8],
@@ -23,18 +25,7 @@ pub struct Query<'p> {
     /// The class.
     pub qclass: u16,
     /// The OPT record, if there is one.
-    pub edns: Option<Edns>,
-}
-
-/// What we use of an OPT record (RFC 6891 section 6.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Edns {
-    /// The client's UDP payload size.
-    pub udp_payload: u16,
-    /// The version.
-    pub version: u8,
-    /// DO: the client wants DNSSEC records (RFC 3225).
-    pub dnssec_ok: bool,
+    pub edns: Option<Edns<'p>>,
 }
 
 /// A message that gets an error and no lookup.
@@ -93,19 +84,34 @@ pub fn read(packet: &[u8]) -> Option<Result<Query<'_>, Refusal<'_>>> {
 
 /// Reads the rest, as far as it goes.
 fn read_body<'p>(query: &mut Query<'p>, body: &'p [u8]) -> Result<(), Rcode> {
-    let mut rest = body;
-    // RFC 9619: exactly one question; the question goes back only if there is just one.
-    if query.count(0) == 1 {
-        rest = read_question(query, rest).ok_or_else(|| of_opcode(query.opcode()))?;
-    }
+    let read = read_sections(query, body);
+    // What other operations want of a message is theirs; but whoever sent an OPT gets one.
     if query.opcode() != 0 {
         return Err(Rcode::NotImplemented);
     }
-    // A query has no answers; IXFR has an SOA in authority (RFC 1995 section 3).
-    if query.count(0) != 1 || query.count(1) != 0 {
-        return Err(Rcode::FormatError);
+    read?;
+    if query.edns.is_some_and(|edns| edns.version > 0) {
+        return Err(Rcode::BadVersion);
     }
-    for _ in 0..query.count(2) {
+    // RFC 9619: exactly one question, or none beside a cookie (RFC 7873 section 5.4). A query has
+    // no answers; IXFR has an SOA in authority (RFC 1995 section 3).
+    let has_cookie = query.edns.is_some_and(|edns| edns.cookie.is_some());
+    match (query.count(0), query.count(1)) {
+        (1, 0) => Ok(()),
+        (0, 0) if has_cookie => Ok(()),
+        _ => Err(Rcode::FormatError),
+    }
+}
+
+fn read_sections<'p>(query: &mut Query<'p>, body: &'p [u8]) -> Result<(), Rcode> {
+    let mut rest = body;
+    match query.count(0) {
+        0 => {}
+        1 => rest = read_question(query, rest).ok_or(Rcode::FormatError)?,
+        // Which of them would go back?
+        _ => return Err(Rcode::FormatError),
+    }
+    for _ in 0..u32::from(query.count(1)) + u32::from(query.count(2)) {
         rest = Fixed::read(rest).ok_or(Rcode::FormatError)?.2;
     }
     for _ in 0..query.count(3) {
@@ -113,26 +119,20 @@ fn read_body<'p>(query: &mut Query<'p>, body: &'p [u8]) -> Result<(), Rcode> {
         rest = after;
         if fixed.rtype == rtype::OPT {
             // RFC 6891 section 6.1.1: one OPT, owned by the root.
-            if query.edns.is_some() || name != [0] || !options_are_whole(fixed.rdata) {
+            if query.edns.is_some() || name != [0] {
                 return Err(Rcode::FormatError);
             }
-            query.edns = Some(fixed.edns());
+            let (edns, well_formed) = Edns::read(fixed.class, fixed.ttl, fixed.rdata);
+            query.edns = Some(edns);
+            if !well_formed {
+                return Err(Rcode::FormatError);
+            }
         }
     }
-    if !rest.is_empty() {
-        return Err(Rcode::FormatError);
-    }
-    match query.edns {
-        Some(edns) if edns.version > 0 => Err(Rcode::BadVersion),
-        _ => Ok(()),
-    }
-}
-
-fn of_opcode(opcode: u8) -> Rcode {
-    if opcode == 0 {
-        Rcode::FormatError
+    if rest.is_empty() {
+        Ok(())
     } else {
-        Rcode::NotImplemented
+        Err(Rcode::FormatError)
     }
 }
 
@@ -186,25 +186,4 @@ impl<'p> Fixed<'p> {
         };
         Some((name, fixed, rest))
     }
-
-    fn edns(&self) -> Edns {
-        let [_, version, flags, _] = self.ttl;
-        Edns {
-            udp_payload: self.class,
-            version,
-            dnssec_ok: flags & 0x80 != 0,
-        }
-    }
-}
-
-/// Whether the RDATA of an OPT is a row of whole options. Which options is for later: unknown
-/// ones are ignored (RFC 6891 section 6.1.2).
-fn options_are_whole(mut rdata: &[u8]) -> bool {
-    while let Some(([_, _, l0, l1], rest)) = rdata.split_first_chunk::<4>() {
-        match rest.get(usize::from(u16::from_be_bytes([*l0, *l1]))..) {
-            Some(rest) => rdata = rest,
-            None => return false,
-        }
-    }
-    rdata.is_empty()
 }

@@ -13,8 +13,9 @@
 
 use std::borrow::Cow;
 
-use super::additional;
+use super::edns::ExtendedError;
 use super::query::Query;
+use super::{additional, chaos};
 use crate::snapshot::{Place, ServedZone, Snapshot};
 use crate::zone::rdata::rtype;
 use crate::zone::{Key, Name, Node, Rrset};
@@ -23,6 +24,7 @@ use crate::zone::{Key, Name, Node, Rrset};
 /// resolvers.
 const MAX_LINKS: usize = 16;
 const CLASS_IN: u16 = 1;
+const CLASS_CH: u16 = 3;
 
 /// The RCODE of a response (IANA "DNS RCODEs").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -41,6 +43,8 @@ pub enum Rcode {
     NameTooLong,
     /// BADVERS (RFC 6891 section 6.1.3).
     BadVersion,
+    /// BADCOOKIE (RFC 7873 section 5.2.3).
+    BadCookie,
 }
 
 impl Rcode {
@@ -55,6 +59,7 @@ impl Rcode {
             Rcode::Refused => 5,
             Rcode::NameTooLong => 6,
             Rcode::BadVersion => 16,
+            Rcode::BadCookie => 23,
         }
     }
 }
@@ -66,6 +71,10 @@ pub struct Answer<'s> {
     pub rcode: Rcode,
     /// AA: the first owner of the answer section, or what is missing, is in our authority.
     pub authoritative: bool,
+    /// TC, whatever fits: the client is to ask again over a stream.
+    pub over_stream: bool,
+    /// Why, for those who read it.
+    pub extended: Option<ExtendedError>,
     /// The answer section.
     pub answer: Vec<Entry<'s>>,
     /// The authority section.
@@ -107,9 +116,19 @@ impl<'s> Answer<'s> {
         Answer {
             rcode,
             authoritative: false,
+            over_stream: false,
+            extended: None,
             answer: Vec::new(),
             authority: Vec::new(),
             additional: Vec::new(),
+        }
+    }
+
+    /// The same, with a reason.
+    pub(super) fn because(self, why: ExtendedError) -> Answer<'s> {
+        Answer {
+            extended: Some(why),
+            ..self
         }
     }
 }
@@ -152,14 +171,18 @@ enum State<'s> {
 /// The answer to a query that reads well.
 #[must_use]
 pub fn answer<'s>(snapshot: &'s Snapshot, query: &Query<'_>) -> Answer<'s> {
+    let sorry = |rcode, why| Answer::empty(rcode).because(why);
     match (query.qclass, query.qtype) {
         (CLASS_IN, rtype::OPT) => return Answer::empty(Rcode::FormatError),
         (CLASS_IN, rtype::TKEY | rtype::TSIG | rtype::MAILA | rtype::MAILB) => {
-            return Answer::empty(Rcode::NotImplemented);
+            return sorry(Rcode::NotImplemented, ExtendedError::NotSupported);
         }
-        (CLASS_IN, rtype::AXFR | rtype::IXFR) => return Answer::empty(Rcode::Refused),
+        (CLASS_IN, rtype::AXFR | rtype::IXFR) => {
+            return sorry(Rcode::Refused, ExtendedError::Prohibited);
+        }
         (CLASS_IN, _) => {}
-        _ => return Answer::empty(Rcode::Refused),
+        (CLASS_CH, _) => return chaos::answer(snapshot.settings(), query),
+        _ => return sorry(Rcode::Refused, ExtendedError::NotSupported),
     }
     let mut resolver = Resolver {
         snapshot,
@@ -326,7 +349,10 @@ impl<'s> Resolver<'s, '_> {
                     additional::add_glue(self.snapshot, zone, *cut, &mut self.answer);
                 }
             }
-            State::Refused => self.answer.rcode = Rcode::Refused,
+            State::Refused => {
+                self.answer.rcode = Rcode::Refused;
+                self.answer.extended = Some(ExtendedError::NotAuthoritative);
+            }
             State::Failed => self.answer.rcode = Rcode::NameTooLong,
         }
     }

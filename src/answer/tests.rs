@@ -26,6 +26,7 @@ fn snapshot() -> Snapshot {
     .unwrap();
     Snapshot::build(&SnapshotSpec {
         generation: Generation(1),
+        settings: Arc::default(),
         zones: vec![(Arc::clone(&file.zone), Serial(77))],
         services: vec![],
         servers: vec![],

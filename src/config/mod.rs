@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `reader` | TOML to values with places; refuses unknown keys |
 //! | `spec` | what may be written |
-//! | `pools`, `probes`, `services`, `steps`, `zones` | what it means, with all defaults |
+//! | `pools`, `probes`, `server`, `services`, `steps`, `zones` | what it means, with all defaults |
 //! | `names`, `paths`, `duration` | the values that several of them share |
 //! | `problem` | errors and warnings, collected until all has been read |
 //!
@@ -17,6 +17,7 @@ mod pools;
 mod probes;
 mod problem;
 mod reader;
+mod server;
 mod services;
 mod spec;
 mod steps;
@@ -37,7 +38,7 @@ use ::toml::de::DeTable;
 use crate::failover::Policy;
 use crate::ids::{PoolName, ServiceName};
 use crate::probe::ProbeSpec;
-use crate::snapshot::ServiceRecord;
+use crate::snapshot::{ServiceRecord, Settings};
 use paths::Base;
 use problem::{At, Notes};
 use spec::{ListenSpec, ReferenceSpec, Spec};
@@ -55,6 +56,8 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// Where to listen.
     pub listen: Listen,
+    /// How answers are given.
+    pub settings: Arc<Settings>,
     /// The zones, with unique origins.
     pub zones: Vec<LoadedZone>,
     /// Pools, services, reference targets.
@@ -192,6 +195,7 @@ pub fn plain(listen: &[SocketAddr], zones: &[(String, PathBuf)]) -> Result<Confi
             "no address to listen on, a server needs one, add --listen ADDR:PORT",
         );
     }
+    let settings = server::read(None, &Base::of(Path::new("")), &mut notes);
     if !notes.is_clean() {
         return Err(notes.into_problems());
     }
@@ -202,6 +206,7 @@ pub fn plain(listen: &[SocketAddr], zones: &[(String, PathBuf)]) -> Result<Confi
             tls: None,
             control: CONTROL.into(),
         },
+        settings: Arc::new(settings),
         zones: loaded.loaded,
         policy: Policy::default(),
         probes: BTreeMap::new(),
@@ -214,6 +219,7 @@ fn model(spec: Spec, base: &Base, notes: &mut Notes) -> Option<Config> {
     let Spec {
         state_dir,
         listen,
+        server,
         zones,
         probe,
         pools,
@@ -228,6 +234,7 @@ fn model(spec: Spec, base: &Base, notes: &mut Notes) -> Option<Config> {
     };
     let state_dir = base.writable_directory(&or(state_dir, STATE_DIR), notes);
     let listen = listen.and_then(|listen| listen_of(listen, base, notes));
+    let settings = server::read(server, base, notes);
     if zones.is_empty() {
         notes.error(
             0,
@@ -248,6 +255,7 @@ fn model(spec: Spec, base: &Base, notes: &mut Notes) -> Option<Config> {
     Some(Config {
         state_dir,
         listen: listen?,
+        settings: Arc::new(settings),
         zones: zones.loaded,
         policy: Policy {
             pools: pools.pools,

@@ -22,6 +22,7 @@ pub(super) type Vars = List<(String, String)>;
 pub(super) struct Spec {
     pub(super) state_dir: Option<At<String>>,
     pub(super) listen: Option<At<ListenSpec>>,
+    pub(super) server: Option<At<ServerTable>>,
     pub(super) zones: List<ZoneSpec>,
     pub(super) probe: Option<At<ProbeTable>>,
     pub(super) pools: List<PoolSpec>,
@@ -36,6 +37,26 @@ pub(super) struct ListenSpec {
     pub(super) certificate: Option<At<String>>,
     pub(super) key: Option<At<String>>,
     pub(super) control: Option<At<String>>,
+}
+
+/// `[server]`.
+#[derive(Default)]
+pub(super) struct ServerTable {
+    pub(super) version: Option<At<String>>,
+    pub(super) hostname: Option<At<String>>,
+    pub(super) id: Option<At<String>>,
+    pub(super) udp_payload: Option<At<u16>>,
+    pub(super) cookies: Option<At<CookieWord>>,
+    pub(super) cookie_secrets: Option<At<List<String>>>,
+    pub(super) cookie_secret_file: Option<At<String>>,
+}
+
+/// What is done with cookies.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum CookieWord {
+    Off,
+    Answer,
+    Require,
 }
 
 /// `[[zone]]`.
@@ -151,6 +172,7 @@ impl Spec {
         let spec = Spec {
             state_dir: fields.get("state_dir"),
             listen: fields.need("listen"),
+            server: fields.get("server"),
             zones: list(&mut fields, "zone"),
             probe: fields.get("probe"),
             pools: list(&mut fields, "pool"),
@@ -178,6 +200,34 @@ impl FromToml for ListenSpec {
         };
         fields.finish();
         Some(spec)
+    }
+}
+
+impl FromToml for ServerTable {
+    fn from_toml(item: &Item<'_>, notes: &mut Notes) -> Option<Self> {
+        let mut fields = Fields::of(item, "[server]", notes)?;
+        let spec = ServerTable {
+            version: fields.get("version"),
+            hostname: fields.get("hostname"),
+            id: fields.get("id"),
+            udp_payload: fields.get("udp_payload"),
+            cookies: fields.get("cookies"),
+            cookie_secrets: fields.get("cookie_secrets"),
+            cookie_secret_file: fields.get("cookie_secret_file"),
+        };
+        fields.finish();
+        Some(spec)
+    }
+}
+
+impl FromToml for CookieWord {
+    fn from_toml(item: &Item<'_>, notes: &mut Notes) -> Option<Self> {
+        let words = [
+            ("off", CookieWord::Off),
+            ("answer", CookieWord::Answer),
+            ("require", CookieWord::Require),
+        ];
+        one_of(item, &words, notes)
     }
 }
 

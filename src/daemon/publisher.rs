@@ -11,7 +11,7 @@ use super::disk::Disk;
 use crate::config::Config;
 use crate::failover::{Policy, Publication};
 use crate::ids::{Generation, Serial, ServerName, ServiceName};
-use crate::snapshot::{ServiceRecord, ServiceSpec, Snapshot, SnapshotSpec};
+use crate::snapshot::{ServiceRecord, ServiceSpec, Settings, Snapshot, SnapshotSpec};
 use crate::store::Counters;
 use crate::zone::{Name, Zone};
 
@@ -27,6 +27,7 @@ struct ServedFile {
 /// What the configuration contributes to a snapshot.
 #[derive(Clone)]
 pub(super) struct Ground {
+    settings: Arc<Settings>,
     zones: Vec<ServedFile>,
     records: BTreeMap<ServiceName, Vec<ServiceRecord>>,
     negative_ttl: BTreeMap<ServiceName, Duration>,
@@ -81,6 +82,7 @@ impl Ground {
         }
         let services = config.policy.services.iter();
         Ground {
+            settings: Arc::clone(&config.settings),
             records: config.records.clone(),
             negative_ttl: services
                 .map(|(name, s)| (name.clone(), s.ttl.min))
@@ -140,6 +142,7 @@ impl Ground {
         });
         let spec = SnapshotSpec {
             generation,
+            settings: Arc::clone(&self.settings),
             zones: zones.collect(),
             services: services.collect(),
             servers: self.servers.clone(),

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{GuardViolation, ServedZone, Snapshot};
+use super::{GuardViolation, ServedZone, Settings, Snapshot};
 use crate::failover::Publication;
 use crate::ids::{Generation, Serial, ServerName, ServiceName};
 use crate::zone::rdata::{rtype, soa_with_serial};
@@ -21,6 +21,8 @@ const LONE_SERVER_TTL: u32 = 60;
 pub struct SnapshotSpec {
     /// The number of the snapshot.
     pub generation: Generation,
+    /// What answers depend on beside the zones.
+    pub settings: Arc<Settings>,
     /// The zones, each with the serial that it is served with.
     pub zones: Vec<(Arc<Zone>, Serial)>,
     /// The services.
@@ -118,6 +120,7 @@ impl<'s> Builder<'s> {
             overlays: zones.iter().map(|_| Overlay::default()).collect(),
             bare: Snapshot {
                 generation: spec.generation,
+                settings: Arc::clone(&spec.settings),
                 zones,
             },
             owners: BTreeMap::new(),
@@ -343,7 +346,11 @@ impl<'s> Builder<'s> {
         }
         if self.violations.is_empty() {
             link(&mut zones);
-            Ok(Snapshot { generation, zones })
+            Ok(Snapshot {
+                generation,
+                settings: self.bare.settings,
+                zones,
+            })
         } else {
             Err(self.violations)
         }

@@ -13,10 +13,14 @@
 mod build;
 mod guard;
 mod served;
+mod settings;
 
 pub use build::{ServiceRecord, ServiceSpec, SnapshotSpec};
 pub use guard::GuardViolation;
 pub use served::{Place, ServedZone};
+pub use settings::{CookieSecret, Cookies, Settings, ShortText, UDP_PAYLOAD};
+
+use std::sync::Arc;
 
 use crate::ids::{Generation, Serial};
 use crate::zone::{Key, Name};
@@ -25,6 +29,7 @@ use crate::zone::{Key, Name};
 #[derive(Debug)]
 pub struct Snapshot {
     generation: Generation,
+    settings: Arc<Settings>,
     /// In canonical order of their origins.
     zones: Vec<ServedZone>,
 }
@@ -42,6 +47,12 @@ impl Snapshot {
     #[must_use]
     pub fn generation(&self) -> Generation {
         self.generation
+    }
+
+    /// What answers depend on beside the zones.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// All zones, in canonical order.

@@ -34,6 +34,7 @@ fn spec(
 ) -> SnapshotSpec {
     SnapshotSpec {
         generation: Generation(3),
+        settings: Arc::default(),
         zones: zones.into_iter().map(|zone| (zone, Serial(9))).collect(),
         services: vec![ServiceSpec {
             name: "xmpp".into(),

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use super::script::{Question, Script};
+use super::question::Question;
+use super::script::Script;
 
 /// A reference server.
 pub(crate) struct Peer {

@@ -9,7 +9,9 @@ use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query};
 use hickory_proto::rr::{Name, RData, RecordType};
 use switchback::failover::{Publication, RankedPool, RankedServer, Ranking};
 use switchback::ids::{Generation, Serial};
-use switchback::snapshot::{ServiceRecord, ServiceSpec, Snapshot, SnapshotSpec};
+use switchback::snapshot::{
+    CookieSecret, Cookies, ServiceRecord, ServiceSpec, Settings, ShortText, Snapshot, SnapshotSpec,
+};
 use switchback::zone;
 
 /// The owner of the service's SRV records.
@@ -52,6 +54,7 @@ pub(crate) fn snapshot(generation: u16) -> Arc<Snapshot> {
     };
     let spec = SnapshotSpec {
         generation: Generation(generation.into()),
+        settings: Arc::new(settings()),
         zones: vec![(file.zone, Serial(generation.into()))],
         services: vec![ServiceSpec {
             name: "xmpp-federation".into(),
@@ -68,6 +71,19 @@ pub(crate) fn snapshot(generation: u16) -> Arc<Snapshot> {
         servers: Vec::new(),
     };
     Arc::new(Snapshot::build(&spec).unwrap())
+}
+
+/// A server that says who it is.
+fn settings() -> Settings {
+    Settings {
+        id: ShortText::new("ams1"),
+        cookies: Some(Cookies {
+            active: CookieSecret([7; 16]),
+            others: Vec::new(),
+            required: false,
+        }),
+        ..Settings::default()
+    }
 }
 
 /// A query, in octets.
