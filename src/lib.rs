@@ -24,6 +24,7 @@
 //! | [`failover`] | which pool is first, why, and what to do about it: [`failover::Engine`] |
 //! | [`zone`] | master files to immutable zones |
 //! | [`tsig`] | who sent a message: signatures and keys |
+//! | [`secondary`] | zones that are kept elsewhere: when to ask, what a transfer brings |
 //! | [`snapshot`] | zones and rankings to one immutable thing that answers |
 //! | [`answer`] | a query and a snapshot to a response |
 //! | [`config`] | TOML to all of the above, every error at once |
@@ -31,6 +32,7 @@
 //! | [`store`] | the durable state; serials that never go back |
 //! | [`probe`] | looks at the edges |
 //! | [`hook`] | runs the programs of a runbook, in a process of their own |
+//! | [`visit`] | visits to primaries: the IO of transfers in |
 //! | [`server`] | UDP, TCP and TLS |
 //! | [`admin`] | the control socket |
 //! | [`telemetry`] | the only place where decisions become log lines |
@@ -61,10 +63,12 @@ pub mod hook;
 pub mod ids;
 pub mod probe;
 pub mod runbook;
+pub mod secondary;
 pub mod server;
 pub mod snapshot;
 pub mod store;
 pub mod telemetry;
 pub mod time;
 pub mod tsig;
+pub mod visit;
 pub mod zone;

@@ -10,7 +10,10 @@ use tracing_subscriber::EnvFilter;
 
 use crate::failover::Event;
 use crate::health::Health;
+use crate::ids::Serial;
 use crate::runbook::Phase;
+use crate::time::Wall;
+use crate::zone::Name;
 
 /// Writes log lines to standard error; `SWITCHBACK_LOG` sets the level (`info` by default). Of
 /// the libraries only errors are told: what else they say is about what strangers do. Only the
@@ -80,6 +83,29 @@ pub fn reload(refused: Option<&String>) {
         Some(why) => error!("reload refused, nothing has changed: {why}"),
         None => info!("reloaded"),
     }
+}
+
+/// A new version of a transferred zone is served.
+pub fn zone_took(origin: &Name, primary: &str, serial: Serial) {
+    info!("zone {origin}: serial {serial} taken from {primary}");
+}
+
+/// A primary gave nothing, in a way that it did not before.
+pub fn zone_trouble(origin: &Name, primary: &str, why: &str) {
+    warn!("zone {origin}: primary {primary}: {why}");
+}
+
+/// A primary answers again.
+pub fn zone_reached(origin: &Name, primary: &str) {
+    info!("zone {origin}: primary {primary} answers again");
+}
+
+/// A transferred zone is answered no more.
+pub fn zone_expired(origin: &Name, refreshed: Wall) {
+    error!(
+        "zone {origin}: expired, no primary has answered since {refreshed}; it is answered \
+         SERVFAIL until one does"
+    );
 }
 
 /// A warning of the configuration.

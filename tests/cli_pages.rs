@@ -111,6 +111,7 @@ fn well() -> Status {
         generation: Generation(17),
         listening: listening(),
         zones: vec![ZoneStatus {
+            transferred: None,
             origin: "contoso.test.".to_owned(),
             serial: Serial(1_795_473_400),
         }],

@@ -25,18 +25,29 @@ const HOUSE: &[(&str, Kind, &[&str])] = &[
     ("runbook", Pure, &[]),
     ("failover", Pure, &["health", "runbook"]),
     ("tsig", Pure, &["zone"]),
+    ("secondary", Pure, &["zone", "tsig"]),
     ("snapshot", Pure, &["zone", "failover"]),
     ("answer", Pure, &["snapshot", "zone"]),
     ("clock", Io, &[]),
-    ("store", Io, &["failover", "runbook"]),
+    ("store", Io, &["failover", "runbook", "secondary", "zone"]),
+    ("visit", Io, &["secondary", "tsig", "zone", "clock"]),
     ("probe", Io, &["health", "runbook", "clock"]),
     ("hook", Io, &["failover", "runbook", "clock"]),
     (
         "config",
         Io,
-        &["zone", "snapshot", "probe", "failover", "runbook", "health"],
+        &[
+            "zone",
+            "tsig",
+            "secondary",
+            "snapshot",
+            "probe",
+            "failover",
+            "runbook",
+            "health",
+        ],
     ),
-    ("server", Io, &["answer", "snapshot", "clock"]),
+    ("server", Io, &["answer", "snapshot", "zone", "clock"]),
     ("telemetry", Io, DOMAIN),
     ("admin", Io, &["failover", "health", "runbook", "store"]),
     ("daemon", Io, EVERYTHING),
@@ -48,7 +59,13 @@ const HOUSE: &[(&str, Kind, &[&str])] = &[
 const GROUND: &[&str] = &["time", "ids"];
 /// What decides; nothing here has ever heard of a socket.
 const DOMAIN: &[&str] = &[
-    "zone", "health", "runbook", "failover", "snapshot", "answer",
+    "zone",
+    "secondary",
+    "health",
+    "runbook",
+    "failover",
+    "snapshot",
+    "answer",
 ];
 const EVERYTHING: &[&str] = &["*"];
 

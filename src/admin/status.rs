@@ -70,6 +70,55 @@ pub struct ZoneStatus {
     pub origin: String,
     /// Its serial now.
     pub serial: Serial,
+    /// Set for a zone that is transferred from primaries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transferred: Option<Transferred>,
+}
+
+/// A zone that is transferred from primaries.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transferred {
+    /// How it is, in a word: `current`, `expired`, `absent`.
+    pub state: TransferredState,
+    /// The primaries, in the order of the configuration.
+    pub primaries: Vec<String>,
+    /// The primary's serial of the version that we hold; ours counts on its own.
+    pub primary_serial: Option<Serial>,
+    /// When a primary last said that this is the newest.
+    pub refreshed: Option<Wall>,
+    /// When it expires, or did.
+    pub expires: Option<Wall>,
+    /// When a primary is asked next; `None` while one is being asked.
+    pub next: Option<Wall>,
+    /// Primaries that fail.
+    pub troubles: Vec<PrimaryTrouble>,
+    /// What the primary sends and a service or server owns, a sentence each.
+    pub replaced: Vec<String>,
+    /// Why a restart would lose the version, or has lost one.
+    pub unkept: Option<String>,
+}
+
+/// How a transferred zone is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TransferredState {
+    /// Served.
+    Current,
+    /// Answered SERVFAIL, because no primary has been reached for too long.
+    Expired,
+    /// Answered SERVFAIL, because no primary has given it yet.
+    Absent,
+}
+
+/// A primary that gave nothing when it was last asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrimaryTrouble {
+    /// Which.
+    pub primary: String,
+    /// Why: what, rule, remedy.
+    pub why: String,
+    /// When.
+    pub at: Wall,
 }
 
 /// Our own uplink is down: every reference target of these families failed.

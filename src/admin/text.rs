@@ -3,6 +3,7 @@
 mod explain;
 mod status;
 mod style;
+mod transferred;
 
 pub use explain::explain;
 pub use status::status;

@@ -76,12 +76,16 @@ pub struct Opt<'s> {
 /// What an RCODE alone does not say (IANA "Extended DNS Error Codes").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ExtendedError {
+    /// 14: it has not been given to us yet.
+    NotReady,
     /// 18: known, and not for this client.
     Prohibited,
     /// 20: in no zone of ours.
     NotAuthoritative,
     /// 21: the operation or the class is unknown here.
     NotSupported,
+    /// 24: what we have of it has expired.
+    InvalidData,
 }
 
 impl ExtendedError {
@@ -89,9 +93,11 @@ impl ExtendedError {
     #[must_use]
     pub fn number(self) -> u16 {
         match self {
+            ExtendedError::NotReady => 14,
             ExtendedError::Prohibited => 18,
             ExtendedError::NotAuthoritative => 20,
             ExtendedError::NotSupported => 21,
+            ExtendedError::InvalidData => 24,
         }
     }
 }

@@ -14,7 +14,9 @@ pub(super) fn refusal<'s>(rcode: Rcode) -> Answer<'s> {
         Rcode::NotImplemented => answer.because(ExtendedError::NotSupported),
         Rcode::NoError
         | Rcode::FormatError
+        | Rcode::ServerFailure
         | Rcode::NameError
+        | Rcode::NotAuth
         | Rcode::Refused
         | Rcode::NameTooLong
         | Rcode::BadVersion

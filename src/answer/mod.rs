@@ -16,12 +16,14 @@ mod cookie;
 mod edns;
 mod encode;
 mod gate;
+mod notify;
 mod query;
 mod resolve;
 
 pub use cookie::Cookie;
 pub use edns::{Edns, ExtendedError, Keepalive, Opt};
 pub use encode::encode;
+pub use notify::{Notice, is_notify, take_notify};
 pub use query::{Query, Refusal, read};
 pub use resolve::{Answer, Entry, Owner, Rcode, answer};
 

@@ -9,6 +9,7 @@
 //! | `Delegation` | a zone cut stands at or above the name | NS in authority, glue |
 //! | `Outside` | an alias led out of our zones | what we have so far |
 //! | `Refused` | the query is not for us | REFUSED |
+//! | `Absent` | the zone is ours, its data has not come or has expired | SERVFAIL |
 //! | `Failed` | a synthesised name is too long | YXDOMAIN |
 
 use std::borrow::Cow;
@@ -18,7 +19,7 @@ use super::query::Query;
 use super::{additional, chaos};
 use crate::snapshot::{Place, ServedZone, Snapshot};
 use crate::zone::rdata::rtype;
-use crate::zone::{Key, Name, Node, Rrset};
+use crate::zone::{Absence, Key, Name, Node, Rrset};
 
 /// An alias chain has at most so many links; longer ones end where they are, as they do at
 /// resolvers.
@@ -33,12 +34,16 @@ pub enum Rcode {
     NoError,
     /// FORMERR.
     FormatError,
+    /// SERVFAIL.
+    ServerFailure,
     /// NXDOMAIN.
     NameError,
     /// NOTIMP.
     NotImplemented,
     /// REFUSED.
     Refused,
+    /// NOTAUTH: not a zone that we are told of (RFC 1996, RFC 2136 section 2.2).
+    NotAuth,
     /// YXDOMAIN: a name that DNAME makes is too long (RFC 6672 section 2.2).
     NameTooLong,
     /// BADVERS (RFC 6891 section 6.1.3).
@@ -54,10 +59,12 @@ impl Rcode {
         match self {
             Rcode::NoError => 0,
             Rcode::FormatError => 1,
+            Rcode::ServerFailure => 2,
             Rcode::NameError => 3,
             Rcode::NotImplemented => 4,
             Rcode::Refused => 5,
             Rcode::NameTooLong => 6,
+            Rcode::NotAuth => 9,
             Rcode::BadVersion => 16,
             Rcode::BadCookie => 23,
         }
@@ -165,6 +172,7 @@ enum State<'s> {
     Delegation(&'s ServedZone, Node<'s>),
     Outside,
     Refused,
+    Absent(Absence),
     Failed,
 }
 
@@ -220,6 +228,14 @@ impl<'s> Resolver<'s, '_> {
                 State::Outside
             };
         };
+        if let Some(absence) = zone.zone().absence() {
+            // Behind an alias, whoever asked goes on by itself and meets the failure there.
+            return if self.answer.answer.is_empty() {
+                State::Absent(absence)
+            } else {
+                State::Outside
+            };
+        }
         if self.answer.answer.is_empty() {
             self.answer.authoritative = true;
         }
@@ -352,6 +368,13 @@ impl<'s> Resolver<'s, '_> {
             State::Refused => {
                 self.answer.rcode = Rcode::Refused;
                 self.answer.extended = Some(ExtendedError::NotAuthoritative);
+            }
+            State::Absent(absence) => {
+                self.answer.rcode = Rcode::ServerFailure;
+                self.answer.extended = Some(match absence {
+                    Absence::NotYet => ExtendedError::NotReady,
+                    Absence::Expired => ExtendedError::InvalidData,
+                });
             }
             State::Failed => self.answer.rcode = Rcode::NameTooLong,
         }

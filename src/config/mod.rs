@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `reader` | TOML to values with places; refuses unknown keys |
 //! | `spec` | what may be written |
-//! | `pools`, `probes`, `server`, `services`, `steps`, `zones` | what it means, with all defaults |
+//! | `pools`, `primaries`, `probes`, `server`, `services`, `steps`, `zones` | what it means, with all defaults |
 //! | `names`, `paths`, `duration` | the values that several of them share |
 //! | `problem` | errors and warnings, collected until all has been read |
 //!
@@ -12,8 +12,10 @@
 
 mod duration;
 mod names;
+mod owned;
 mod paths;
 mod pools;
+mod primaries;
 mod probes;
 mod problem;
 mod reader;
@@ -25,7 +27,7 @@ mod zones;
 
 pub use duration::{DurationError, parse as parse_duration, show as show_duration};
 pub use problem::{Problem, Problems, Warning};
-pub use zones::LoadedZone;
+pub use zones::{LoadedZone, Source};
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -39,6 +41,7 @@ use crate::failover::Policy;
 use crate::ids::{PoolName, ServiceName};
 use crate::probe::ProbeSpec;
 use crate::snapshot::{ServiceRecord, Settings};
+use crate::tsig::Keys;
 use paths::Base;
 use problem::{At, Notes};
 use spec::{ListenSpec, ReferenceSpec, Spec};
@@ -241,7 +244,7 @@ fn model(spec: Spec, base: &Base, notes: &mut Notes) -> Option<Config> {
             "the configuration has no [[zone]], records are served inside zones, add one",
         );
     }
-    let zones = zones::read(&zones, base, notes);
+    let zones = zones::read(&zones, &Keys::default(), base, notes);
     let pools = pools::read(&pools, probe.as_ref(), base, notes);
     let services = services::read(&services, &pools, &zones, base, notes);
     zones.check_ownership(&pools, &services, notes);

@@ -65,6 +65,15 @@ pub(super) struct ZoneSpec {
     pub(super) file: Option<At<String>>,
     pub(super) group: Option<At<String>>,
     pub(super) directory: Option<At<String>>,
+    pub(super) primary: Option<At<List<PrimarySpec>>>,
+}
+
+/// One entry of `primary`: an address, or a table with one.
+pub(super) struct PrimarySpec {
+    pub(super) address: Option<At<String>>,
+    pub(super) key: Option<At<String>>,
+    pub(super) tls: Option<At<String>>,
+    pub(super) ca_file: Option<At<String>>,
 }
 
 /// `[probe]` and `[[pool.probe]]`.
@@ -239,6 +248,35 @@ impl FromToml for ZoneSpec {
             file: fields.get("file"),
             group: fields.get("group"),
             directory: fields.get("directory"),
+            primary: fields.get("primary"),
+        };
+        fields.finish();
+        Some(spec)
+    }
+}
+
+impl FromToml for PrimarySpec {
+    fn from_toml(item: &Item<'_>, notes: &mut Notes) -> Option<Self> {
+        if item.get_ref().is_str() {
+            let value = String::from_toml(item, notes)?;
+            let at = item.span().start;
+            return Some(PrimarySpec {
+                address: Some(At { value, at }),
+                key: None,
+                tls: None,
+                ca_file: None,
+            });
+        }
+        if !item.get_ref().is_table() {
+            wrong_type(item, "an address or { address = \"192.0.2.1\", … }", notes);
+            return None;
+        }
+        let mut fields = Fields::of(item, "a primary", notes)?;
+        let spec = PrimarySpec {
+            address: fields.need("address"),
+            key: fields.get("key"),
+            tls: fields.get("tls"),
+            ca_file: fields.get("ca_file"),
         };
         fields.finish();
         Some(spec)

@@ -7,22 +7,45 @@ use std::sync::Arc;
 use super::names;
 use super::paths::Base;
 use super::pools::Pools;
+use super::primaries;
 use super::problem::{At, Notes, Problem};
 use super::services::Services;
 use super::spec::{List, ZoneSpec};
+use crate::secondary::Primary;
 use crate::snapshot::ServiceRecord;
+use crate::tsig::Keys;
 use crate::zone::rdata::{rtype, type_name};
-use crate::zone::{Name, Position, Positions, Zone, ZoneError, ZoneFile, parse};
+use crate::zone::{Absence, Name, Position, Positions, Zone, ZoneError, ZoneFile, parse};
 
 /// A zone with where it came from.
 #[derive(Clone, Debug)]
 pub struct LoadedZone {
-    /// The static data.
+    /// The static data; absent for a zone that is transferred.
     pub zone: Arc<Zone>,
     /// The group that it was loaded for: the zones of a group share one serial counter.
     pub group: Option<String>,
-    /// The master file.
-    pub file: PathBuf,
+    /// Where it comes from.
+    pub source: Source,
+}
+
+/// Where a zone comes from.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// A master file.
+    File(PathBuf),
+    /// Primary servers, one at least.
+    Primaries(Arc<[Primary]>),
+}
+
+impl LoadedZone {
+    /// The primaries of a zone that is transferred.
+    #[must_use]
+    pub fn primaries(&self) -> Option<&Arc<[Primary]>> {
+        match &self.source {
+            Source::File(_) => None,
+            Source::Primaries(primaries) => Some(primaries),
+        }
+    }
 }
 
 /// All zones that could be read.
@@ -36,7 +59,7 @@ pub(super) struct Zones {
 }
 
 /// Reads all zones.
-pub(super) fn read(specs: &List<ZoneSpec>, base: &Base, notes: &mut Notes) -> Zones {
+pub(super) fn read(specs: &List<ZoneSpec>, keys: &Keys, base: &Base, notes: &mut Notes) -> Zones {
     let mut zones = Zones::default();
     for spec in specs {
         let ZoneSpec {
@@ -44,18 +67,25 @@ pub(super) fn read(specs: &List<ZoneSpec>, base: &Base, notes: &mut Notes) -> Zo
             file,
             group,
             directory,
+            primary,
         } = &spec.value;
         if let Some(group) = group {
             zones.groups.insert(group.value.clone());
         }
         let group_name = group.as_ref().map(|group| group.value.clone());
-        match (origin, file, directory) {
-            (Some(origin), Some(file), None) => {
+        match (origin, file, directory, primary) {
+            (Some(origin), Some(file), None, None) => {
                 if let Some(name) = names::absolute(origin, notes) {
                     zones.load(name, base.resolve(&file.value), group_name, file.at, notes);
                 }
             }
-            (None, None, Some(directory)) => {
+            (Some(origin), None, None, Some(list)) => {
+                let primaries = primaries::read(list, keys, base, notes);
+                if let Some(name) = names::absolute(origin, notes) {
+                    zones.transferred(name, primaries, group_name, origin.at, notes);
+                }
+            }
+            (None, None, Some(directory), None) => {
                 zones.directory(
                     &base.resolve(&directory.value),
                     group_name,
@@ -65,7 +95,8 @@ pub(super) fn read(specs: &List<ZoneSpec>, base: &Base, notes: &mut Notes) -> Zo
             }
             _ => notes.error(
                 spec.at,
-                "a [[zone]] has either 'origin' and 'file' or 'directory', write one of them",
+                "a [[zone]] has 'origin' with either 'file' or 'primary', or else 'directory', \
+                 write one of them",
             ),
         }
     }
@@ -115,6 +146,41 @@ impl Zones {
         }
     }
 
+    /// A zone that primaries have; its data comes later.
+    fn transferred(
+        &mut self,
+        origin: Name,
+        primaries: Option<Arc<[Primary]>>,
+        group: Option<String>,
+        at: usize,
+        notes: &mut Notes,
+    ) {
+        if !self.take_origin(&origin, at, notes) {
+            return;
+        }
+        let zone = Zone::without_data(&origin, Absence::NotYet);
+        if let (Some(primaries), Ok(zone)) = (primaries, zone) {
+            self.positions.push(Positions::default());
+            self.loaded.push(LoadedZone {
+                zone: Arc::new(zone),
+                group,
+                source: Source::Primaries(primaries),
+            });
+        }
+    }
+
+    /// Whether no other entry has the zone `origin`.
+    fn take_origin(&mut self, origin: &Name, at: usize, notes: &mut Notes) -> bool {
+        let is_new = self.origins.insert(origin.clone());
+        if !is_new {
+            notes.error(
+                at,
+                format!("zone '{origin}' is loaded twice, it has one source, remove one"),
+            );
+        }
+        is_new
+    }
+
     /// Reads one master file.
     pub(super) fn load(
         &mut self,
@@ -124,11 +190,7 @@ impl Zones {
         at: usize,
         notes: &mut Notes,
     ) {
-        if !self.origins.insert(origin.clone()) {
-            notes.error(
-                at,
-                format!("zone '{origin}' is loaded twice, it has one source, remove one"),
-            );
+        if !self.take_origin(&origin, at, notes) {
             return;
         }
         let text = match std::fs::read(&file) {
@@ -157,7 +219,12 @@ impl Zones {
                     .into_iter()
                     .for_each(|warning| notes.warn_elsewhere(warning.into()));
                 self.positions.push(positions);
-                self.loaded.push(LoadedZone { zone, group, file });
+                let source = Source::File(file);
+                self.loaded.push(LoadedZone {
+                    zone,
+                    group,
+                    source,
+                });
             }
             Err(errors) => errors
                 .into_iter()

@@ -1,6 +1,7 @@
 //! The daemon's one task: message → engine → actions.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
@@ -9,7 +10,9 @@ use super::control::Message;
 use super::disk::Disk;
 use super::hooks::{Hooks, input_of};
 use super::publisher::Publisher;
+use super::secondaries::{Secondaries, VisitEnd};
 use crate::admin::Response;
+use crate::answer::Notice;
 use crate::clock;
 use crate::config::Config;
 use crate::failover::{Action, Change, Engine, Input, Publication, ReferenceLook};
@@ -18,9 +21,10 @@ use crate::hook::RunnerEvent;
 use crate::ids::{Endpoint, ServiceName};
 use crate::probe::{Prober, reference};
 use crate::runbook::Operation;
-use crate::server::Serving;
+use crate::server::{Notices, Serving};
 use crate::telemetry;
 use crate::time::{Mono, Now, Wall};
+use crate::zone::Zone;
 
 /// What could not be done is tried again so often.
 const RETRY: Duration = Duration::from_secs(1);
@@ -35,6 +39,8 @@ pub(super) struct Inbox {
     pub(super) references: mpsc::Receiver<reference::Answer>,
     pub(super) hooks: mpsc::Receiver<RunnerEvent>,
     pub(super) messages: mpsc::Receiver<Message>,
+    pub(super) visits: mpsc::Receiver<VisitEnd>,
+    pub(super) notices: Arc<Notices>,
 }
 
 /// Everything that changes while the daemon runs.
@@ -43,6 +49,7 @@ pub(super) struct Core {
     pub(super) config: Config,
     pub(super) disk: Disk,
     pub(super) publisher: Publisher,
+    pub(super) secondaries: Secondaries,
     pub(super) hooks: Hooks,
     pub(super) prober: Prober,
     pub(super) references: mpsc::Sender<reference::Answer>,
@@ -73,6 +80,8 @@ enum Woken {
     Reference(reference::Answer),
     Hook(RunnerEvent),
     Message(Message),
+    Visited(VisitEnd),
+    Noticed(Vec<Notice>),
     Time,
     Shutdown,
 }
@@ -122,6 +131,7 @@ impl Core {
             .poll_timeout()
             .into_iter()
             .chain(self.retry_at)
+            .chain(self.secondaries.poll_timeout())
             .chain(deadline);
         let wake = wake.min().map(clock::instant);
         let time = async {
@@ -136,6 +146,8 @@ impl Core {
             Some(answer) = inbox.references.recv() => Woken::Reference(answer),
             Some(event) = inbox.hooks.recv() => Woken::Hook(event),
             Some(message) = inbox.messages.recv() => Woken::Message(message),
+            Some(end) = inbox.visits.recv() => Woken::Visited(end),
+            notices = inbox.notices.take() => Woken::Noticed(notices),
             () = time => Woken::Time,
         }
     }
@@ -174,6 +186,13 @@ impl Core {
                 }
             }
             Woken::Message(message) => self.answer(message),
+            Woken::Visited(end) => self.visited(end),
+            Woken::Noticed(notices) => {
+                let now = clock::now();
+                for notice in notices {
+                    self.secondaries.noticed(now, &notice);
+                }
+            }
             Woken::Time | Woken::Shutdown => self.engine.handle(clock::now(), Input::TimePassed),
         }
     }
@@ -191,7 +210,11 @@ impl Core {
         loop {
             let now = clock::now();
             let wanted = self.sort_actions(now);
+            let zones = self.secondaries.act(now, &mut self.disk);
             self.commit(now);
+            for zone in zones {
+                self.renew(zone);
+            }
             self.publish(wanted.publications);
             for operation in wanted.abandoned {
                 self.hooks.abandon(operation).await;
@@ -282,6 +305,28 @@ impl Core {
         }
         match self.publisher.publish(ready, &mut self.disk) {
             Ok(()) => self.unpublished = None,
+            Err(error) => {
+                telemetry::refused(&error);
+                self.unpublished = Some(error.to_string());
+            }
+        }
+    }
+
+    /// Serves a version that a visit brought.
+    fn visited(&mut self, end: VisitEnd) {
+        let now = clock::now();
+        if let Some((origin, held)) = self.secondaries.visited(now, end) {
+            let zone = Arc::clone(&held.zone);
+            let refused = self.publisher.renew(zone, &mut self.disk).err();
+            let refused = refused.map(|error| error.to_string());
+            self.secondaries.published(now, &origin, held, refused);
+        }
+    }
+
+    /// Serves a zone that has expired, or is good again.
+    fn renew(&mut self, zone: Arc<Zone>) {
+        match self.publisher.renew(zone, &mut self.disk) {
+            Ok(()) => {}
             Err(error) => {
                 telemetry::refused(&error);
                 self.unpublished = Some(error.to_string());

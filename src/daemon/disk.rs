@@ -8,8 +8,10 @@ use serde::de::DeserializeOwned;
 use super::DaemonError;
 use crate::failover::{Change, Event, Memory, ServiceMemory};
 use crate::ids::ServiceName;
+use crate::secondary;
 use crate::store::{Store, StoreError, Table, Write};
 use crate::time::Wall;
+use crate::zone::Name;
 
 /// The row of all overrides.
 const OVERRIDES: &str = "all";
@@ -41,6 +43,25 @@ pub(super) fn read_memory(store: &Store) -> Result<Memory, DaemonError> {
         }
     }
     Ok(memory)
+}
+
+/// Reads the deadlines of transferred zones.
+///
+/// # Errors
+/// The disk's, or a row that is none.
+pub(super) fn read_deadlines(
+    store: &Store,
+) -> Result<BTreeMap<Name, secondary::Memory>, DaemonError> {
+    let mut deadlines = BTreeMap::new();
+    for (key, json) in store.scan(Table::Secondaries)? {
+        let what = format!("secondaries/{key}");
+        let origin = key.parse().map_err(|error| DaemonError::State {
+            what: what.clone(),
+            why: format!("{error}"),
+        })?;
+        deadlines.insert(origin, parse(&what, &json)?);
+    }
+    Ok(deadlines)
 }
 
 fn parse<T: DeserializeOwned>(what: &str, json: &str) -> Result<T, DaemonError> {
@@ -86,6 +107,17 @@ impl Disk {
             };
             self.unwritten.insert((kind, key), write);
         }
+    }
+
+    /// Notes the deadline of a transferred zone.
+    pub(super) fn note_deadline(&mut self, origin: &Name, memory: &secondary::Memory) {
+        let key = origin.to_lower().to_string();
+        let write = Write::Put {
+            table: Table::Secondaries,
+            key: key.clone(),
+            json: json(memory),
+        };
+        self.unwritten.insert(("secondary", key), write);
     }
 
     /// Notes an event for the history.

@@ -15,8 +15,10 @@ mod explain;
 mod hooks;
 mod publisher;
 mod reload;
+mod secondaries;
 mod start;
 mod status;
+mod zone_status;
 
 pub use error::DaemonError;
 pub use start::{Options, Ready, Source, run};

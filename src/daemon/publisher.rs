@@ -8,10 +8,11 @@ use arc_swap::ArcSwap;
 
 use super::DaemonError;
 use super::disk::Disk;
+use super::secondaries::Followed;
 use crate::config::Config;
 use crate::failover::{Policy, Publication};
 use crate::ids::{Generation, Serial, ServerName, ServiceName};
-use crate::snapshot::{ServiceRecord, ServiceSpec, Settings, Snapshot, SnapshotSpec};
+use crate::snapshot::{ServiceRecord, ServiceSpec, Settings, Snapshot, SnapshotSpec, Source};
 use crate::store::Counters;
 use crate::zone::{Name, Zone};
 
@@ -34,6 +35,8 @@ pub(super) struct Ground {
     servers: Vec<(ServerName, Vec<std::net::IpAddr>)>,
     /// The groups whose zones hold something of the service.
     touched: BTreeMap<ServiceName, BTreeSet<String>>,
+    /// Where transferred zones come from.
+    sources: Vec<(Name, Arc<[Source]>)>,
 }
 
 /// Where serials and generations come from.
@@ -54,19 +57,20 @@ pub(super) struct Publisher {
 }
 
 impl Ground {
-    pub(super) fn new(config: &Config) -> Ground {
-        let zones: Vec<ServedFile> = config
-            .zones
-            .iter()
-            .map(|loaded| ServedFile {
-                zone: Arc::clone(&loaded.zone),
-                group: loaded
-                    .group
-                    .clone()
-                    .unwrap_or_else(|| loaded.zone.origin().to_string()),
-                file_serial: loaded.zone.file_serial(),
-            })
-            .collect();
+    /// What `config` says, with the data of transferred zones as it is `followed`.
+    pub(super) fn new(config: &Config, followed: &BTreeMap<Name, Followed>) -> Ground {
+        let zones = config.zones.iter().map(|loaded| {
+            let origin = loaded.zone.origin();
+            let transferred = followed.get(origin);
+            let zone = transferred.and_then(|followed| followed.served(origin).ok());
+            let zone = zone.unwrap_or_else(|| Arc::clone(&loaded.zone));
+            ServedFile {
+                group: loaded.group.clone().unwrap_or_else(|| origin.to_string()),
+                file_serial: zone.file_serial(),
+                zone,
+            }
+        });
+        let zones: Vec<ServedFile> = zones.collect();
         let mut touched = BTreeMap::new();
         for (service, records) in &config.records {
             let owners = records.iter().map(|record| match record {
@@ -96,6 +100,7 @@ impl Ground {
                 .collect(),
             zones,
             touched,
+            sources: sources(config),
         }
     }
 
@@ -147,7 +152,12 @@ impl Ground {
             services: services.collect(),
             servers: self.servers.clone(),
         };
-        Snapshot::build(&spec).map_err(|violations| DaemonError::Guard { violations })
+        let built = Snapshot::build(&spec);
+        let mut snapshot = built.map_err(|violations| DaemonError::Guard { violations })?;
+        for (origin, sources) in &self.sources {
+            snapshot.follow(origin, Arc::clone(sources));
+        }
+        Ok(snapshot)
     }
 
     /// Whether these publications could be served.
@@ -220,6 +230,23 @@ impl Publisher {
         let mut publications = self.publications.clone();
         publications.extend(changed);
         self.swap(None, publications, &groups, disk)
+    }
+
+    /// Swaps in new data of one zone, under a new serial.
+    ///
+    /// # Errors
+    /// As [`Publisher::publish`].
+    pub(super) fn renew(&mut self, zone: Arc<Zone>, disk: &mut Disk) -> Result<(), DaemonError> {
+        let mut ground = self.ground.clone();
+        let mut groups = BTreeSet::new();
+        for served in &mut ground.zones {
+            if served.zone.origin() == zone.origin() {
+                served.file_serial = zone.file_serial();
+                served.zone = Arc::clone(&zone);
+                groups.insert(served.group.clone());
+            }
+        }
+        self.swap(Some(ground), self.publications.clone(), &groups, disk)
     }
 
     /// Swaps in new zones and records along with the publications of all services.
@@ -307,6 +334,18 @@ fn server_names(policy: &Policy, service: &ServiceName) -> Vec<Name> {
     servers
         .filter_map(|server| server.name.as_str().parse().ok())
         .collect()
+}
+
+/// The primaries of each zone that is transferred.
+fn sources(config: &Config) -> Vec<(Name, Arc<[Source]>)> {
+    let transferred = config.zones.iter().filter_map(|zone| {
+        let sources = zone.primaries()?.iter().map(|primary| Source {
+            address: primary.address.ip(),
+            key: primary.key.as_ref().map(|key| key.name().clone()),
+        });
+        Some((zone.zone.origin().clone(), sources.collect()))
+    });
+    transferred.collect()
 }
 
 /// The group of the zone that a name lies in: of the deepest one.

@@ -58,7 +58,8 @@ impl Core {
         let mut engine = self.engine.clone();
         engine.handle(clock::now(), Input::Policy(Box::new(config.policy.clone())));
         let published = publications(&engine);
-        let ground = Ground::new(&config);
+        let followed = self.secondaries.reconfigured(&config, clock::now())?;
+        let ground = Ground::new(&config, &followed);
         ground
             .try_out(&published)
             .map_err(|error: DaemonError| error.to_string())?;
@@ -72,6 +73,7 @@ impl Core {
         }
         self.engine = engine;
         self.config = config;
+        self.secondaries.adopt(followed);
         self.held.clear();
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,9 +13,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::DaemonError;
 use super::control::Desk;
 use super::core::{Core, Inbox};
-use super::disk::{Disk, read_memory};
+use super::disk::{Disk, read_deadlines, read_memory};
 use super::hooks::Hooks;
 use super::publisher::{Ground, Numbers, Publisher};
+use super::secondaries::{self, Secondaries};
 use crate::admin::ControlSocket;
 use crate::clock;
 use crate::config::{self, Config};
@@ -23,7 +24,7 @@ use crate::failover::{Engine, Memory, Publication};
 use crate::hook::{Runner, RunnerEvent};
 use crate::ids::{Generation, ProbeIndex, ServiceName};
 use crate::probe::{Assignment, Prober};
-use crate::server::{ListenSpec, Listeners, LocalAddrs, TlsSpec};
+use crate::server::{ListenSpec, Listeners, LocalAddrs, Notices, TlsSpec};
 use crate::store::{Counters, Opened, Store};
 use crate::telemetry;
 use crate::time::Now;
@@ -77,6 +78,7 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()>) -> Result
     let config = load(&options.source)?;
     let listeners = Listeners::bind(&listen_spec(&config))?;
     let addresses = listeners.local_addrs().clone();
+    let notices = listeners.notices();
     let (messages, inbox_messages) = mpsc::channel(REQUESTS);
     let desk = Desk {
         config: file_of(&options.source),
@@ -87,8 +89,14 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()>) -> Result
         Some(_) => Some(ControlSocket::bind(&config.listen.control)?),
         None => None,
     };
-    let (mut core, mut inbox, first_start) =
-        open(config, desk.config.is_some(), started, inbox_messages).await?;
+    let (mut core, mut inbox, first_start) = open(
+        config,
+        desk.config.is_some(),
+        started,
+        inbox_messages,
+        notices,
+    )
+    .await?;
     let reloads = reload_on_hangup(desk.clone(), stopped.clone());
     let control = socket.map(|socket| tokio::spawn(socket.serve(Arc::new(desk), until(stopped))));
 
@@ -158,20 +166,18 @@ async fn open(
     has_state: bool,
     started: Now,
     messages: mpsc::Receiver<super::control::Message>,
+    of_primaries: Arc<Notices>,
 ) -> Result<(Core, Inbox, bool), DaemonError> {
     let (hook_events, hooks) = mpsc::channel(HOOK_EVENTS);
     let mut notices = Vec::new();
+    let mut deadlines = BTreeMap::new();
     let (store, memory, numbers, runner) = if has_state {
         let (store, opened) = Store::open(&config.state_dir, started.wall)?;
         if let Opened::SetAside(path) = opened {
-            let notice = format!(
-                "the state was damaged and is set aside as {}: overrides, history and the active pools of before are lost; check `switchback status`",
-                path.display()
-            );
-            telemetry::alarm(&notice);
-            notices.push(notice);
+            notices.push(set_aside(&path));
         }
         let memory = read_memory(&store)?;
+        deadlines = read_deadlines(&store)?;
         let counters = Counters::open(&store, started.wall)?;
         let runner = start_runner(&config, hook_events).await?;
         (Some(store), memory, Numbers::Reserved(counters), runner)
@@ -186,8 +192,10 @@ async fn open(
     let first_start = memory.services.is_empty() && !config.policy.services.is_empty();
     let engine = Engine::new(config.policy.clone(), memory, clock::now());
     let mut disk = Disk::new(store);
+    let (ends, visits) = secondaries::channel();
+    let secondaries = Secondaries::open(&config, deadlines, ends, clock::now());
     let publisher = Publisher::start(
-        Ground::new(&config),
+        Ground::new(&config, secondaries.zones()),
         numbers,
         publications(&engine),
         &mut disk,
@@ -203,6 +211,7 @@ async fn open(
         config,
         disk,
         publisher,
+        secondaries,
         hooks: Hooks::new(runner),
         prober,
         references,
@@ -219,8 +228,20 @@ async fn open(
         references: answers,
         hooks,
         messages,
+        visits,
+        notices: of_primaries,
     };
     Ok((core, inbox, first_start))
+}
+
+/// Raises the alarm about a state that was damaged, and gives it back for `status`.
+fn set_aside(path: &Path) -> String {
+    let notice = format!(
+        "the state was damaged and is set aside as {}: overrides, history and the active pools of before are lost; check `switchback status`",
+        path.display()
+    );
+    telemetry::alarm(&notice);
+    notice
 }
 
 /// A watched server takes up to three descriptors and a client one: the usual soft limit of 1024,

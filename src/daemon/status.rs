@@ -43,6 +43,7 @@ impl Core {
                 .map(|(origin, serial)| ZoneStatus {
                     origin: origin.to_string(),
                     serial,
+                    transferred: self.transferred(now, &origin),
                 })
                 .collect(),
             isolated: self.isolation(now),
@@ -123,6 +124,7 @@ impl Core {
                 alarms.push(alarm);
             }
         }
+        alarms.extend(self.zone_alarms());
         alarms.extend(self.notices.iter().cloned());
         alarms
     }

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::connections::Connections;
+use super::notices::Notices;
 
 /// What one transport has seen since it was bound. All counts only grow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -81,9 +82,18 @@ pub(super) struct Tally {
     pub(super) dropped: AtomicU64,
     pub(super) truncated: AtomicU64,
     pub(super) panics: AtomicU64,
+    /// Shared by all tallies of one set of listeners.
+    pub(super) notices: Arc<Notices>,
 }
 
 impl Tally {
+    fn sharing(notices: &Arc<Notices>) -> Tally {
+        Tally {
+            notices: Arc::clone(notices),
+            ..Tally::default()
+        }
+    }
+
     fn count(&self) -> Count {
         Count {
             queries: self.queries.load(Relaxed),
@@ -120,18 +130,35 @@ pub(super) fn bump(counter: &AtomicU64, by: usize) {
 }
 
 /// All tallies of one set of listeners.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Tallies {
     /// One per UDP thread. Locked when a thread is made and when somebody reads the counters.
     pub(super) udp: Mutex<Vec<Arc<Tally>>>,
     pub(super) tcp: Lane,
     pub(super) tls: Lane,
+    pub(super) notices: Arc<Notices>,
+}
+
+impl Default for Tallies {
+    fn default() -> Self {
+        let notices = Arc::default();
+        let lane = || Lane {
+            tally: Tally::sharing(&notices),
+            connections: Arc::default(),
+        };
+        Tallies {
+            udp: Mutex::default(),
+            tcp: lane(),
+            tls: lane(),
+            notices: Arc::clone(&notices),
+        }
+    }
 }
 
 impl Tallies {
     /// A tally for one more UDP thread.
     pub(super) fn for_udp_thread(&self) -> Arc<Tally> {
-        let tally = Arc::new(Tally::default());
+        let tally = Arc::new(Tally::sharing(&self.notices));
         self.udp
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -17,6 +17,7 @@ mod bind;
 mod connections;
 mod counters;
 mod error;
+mod notices;
 mod stream;
 mod tcp;
 mod tls;
@@ -24,6 +25,7 @@ mod udp;
 
 pub use counters::{Count, Counters};
 pub use error::{BindError, BindProblem};
+pub use notices::Notices;
 pub use stream::Patience;
 
 use std::io::{self, PipeWriter, pipe};
@@ -43,7 +45,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
-use crate::answer::{Asker, respond};
+use crate::answer::{Asker, is_notify, respond, take_notify};
 use crate::snapshot::Snapshot;
 use accept::{Stop, listen};
 use counters::{Tallies, Tally, bump};
@@ -164,6 +166,12 @@ impl Listeners {
                 Err(BindError { problems })
             }
         }
+    }
+
+    /// What primaries will have said by NOTIFY.
+    #[must_use]
+    pub fn notices(&self) -> Arc<Notices> {
+        Arc::clone(&self.tallies.notices)
     }
 
     /// The addresses bound.
@@ -333,7 +341,16 @@ fn answer(
 ) -> bool {
     out.clear();
     // A defect in the engine costs the one query that meets it, never the thread.
-    let answered = catch_unwind(AssertUnwindSafe(|| respond(snapshot, query, asker, out)));
+    let answered = catch_unwind(AssertUnwindSafe(|| {
+        if is_notify(query) {
+            let notice = take_notify(snapshot, query, asker, None, out);
+            notice
+                .into_iter()
+                .for_each(|notice| tally.notices.put(notice));
+            return !out.is_empty();
+        }
+        respond(snapshot, query, asker, out)
+    }));
     if answered.is_err() {
         bump(&tally.panics, 1);
     }

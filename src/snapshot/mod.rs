@@ -17,7 +17,7 @@ mod settings;
 
 pub use build::{ServiceRecord, ServiceSpec, SnapshotSpec};
 pub use guard::GuardViolation;
-pub use served::{Place, ServedZone};
+pub use served::{Place, ServedZone, Source};
 pub use settings::{CookieSecret, Cookies, Settings, ShortText, UDP_PAYLOAD};
 
 use std::sync::Arc;
@@ -65,6 +65,15 @@ impl Snapshot {
     pub fn serial(&self, origin: &Name) -> Option<Serial> {
         let at = self.search(origin.key().as_slice()).ok()?;
         self.zones.get(at).map(ServedZone::serial)
+    }
+
+    /// Takes where the zone `origin` comes from, before it is published.
+    pub fn follow(&mut self, origin: &Name, sources: Arc<[Source]>) {
+        if let Ok(at) = self.search(origin.key().as_slice())
+            && let Some(zone) = self.zones.get_mut(at)
+        {
+            zone.set_sources(sources);
+        }
     }
 
     /// The zone that a name lies in: the deepest of those whose apex is at or above it.

@@ -1,5 +1,6 @@
 //! One zone as it is served: static data with the overlay of this generation on top.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::ids::Serial;
@@ -16,6 +17,16 @@ pub struct ServedZone {
     overlay: Tree,
     /// Overlay nodes, by index, at which negative answers live no longer than so many seconds.
     negative: Box<[(u32, u32)]>,
+    sources: Arc<[Source]>,
+}
+
+/// A primary of a zone that is transferred, as far as its NOTIFY needs it (RFC 1996).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// Where it comes from.
+    pub address: IpAddr,
+    /// The key that it is signed with, if it must be.
+    pub key: Option<Name>,
 }
 
 /// Where a name lies in a zone.
@@ -63,7 +74,18 @@ impl ServedZone {
             above: None,
             overlay,
             negative: negative.into(),
+            sources: Arc::default(),
         }
+    }
+
+    /// The primaries of a zone that is transferred; none for a zone of our own.
+    #[must_use]
+    pub fn sources(&self) -> &[Source] {
+        &self.sources
+    }
+
+    pub(super) fn set_sources(&mut self, sources: Arc<[Source]>) {
+        self.sources = sources;
     }
 
     /// The zone's static data.

@@ -42,6 +42,14 @@ pub enum StoreError {
         /// What is wrong with it.
         why: String,
     },
+    /// The version of a transferred zone is not what was written.
+    #[error("{}: {why}: the zone is transferred anew; check the disk", path.display())]
+    Image {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: crate::secondary::ImageError,
+    },
     /// The system refused.
     #[error("{}: cannot {what}: {source}: {}", path.display(), remedy(source))]
     Io {

@@ -3,8 +3,9 @@
 //! # What is in it
 //!
 //! `state.redb` in the state directory: a table per [`Table`], key → JSON text, and the history
-//! of events, of which the newest [`HISTORY`] are kept; of operations the last [`OPERATIONS`]. What the JSON says is the business of
-//! whoever writes it. Beside it lies `state.lock`, which names the process that holds the
+//! of events, of which the newest [`HISTORY`] are kept; of operations the last [`OPERATIONS`]. What
+//! the JSON says is the business of whoever writes it. In `zones` lie the versions of transferred
+//! zones ([`Images`]). Beside it lies `state.lock`, which names the process that holds the
 //! directory, and, if there was damage, `state.redb.damaged-<time>`.
 //!
 //! # What holds
@@ -20,10 +21,12 @@
 mod counters;
 mod error;
 mod file;
+mod images;
 mod reserve;
 
 pub use counters::{Counters, Exhausted, Reservation};
 pub use error::StoreError;
+pub use images::Images;
 pub use reserve::{BLOCK, LOW};
 
 use std::path::{Path, PathBuf};
@@ -58,15 +61,18 @@ pub enum Table {
     Meta,
     /// Serials and generations reserved: [`Counters`] writes it.
     Counters,
+    /// The deadlines of zones that are transferred from primaries.
+    Secondaries,
 }
 
 impl Table {
-    const ALL: [Table; 5] = [
+    const ALL: [Table; 6] = [
         Table::Services,
         Table::Operations,
         Table::Overrides,
         Table::Meta,
         Table::Counters,
+        Table::Secondaries,
     ];
 
     fn definition(self) -> TableDefinition<'static, &'static str, &'static str> {
@@ -76,6 +82,7 @@ impl Table {
             Table::Overrides => "overrides",
             Table::Meta => "meta",
             Table::Counters => "counters",
+            Table::Secondaries => "secondaries",
         })
     }
 }
@@ -177,7 +184,12 @@ impl Store {
     pub fn scan(&self, table: Table) -> Result<Vec<(String, String)>, StoreError> {
         self.with(|path, database| {
             let rows = || -> Result<_, redb::Error> {
-                let rows = database.begin_read()?.open_table(table.definition())?;
+                let rows = match database.begin_read()?.open_table(table.definition()) {
+                    Ok(rows) => rows,
+                    // A state that an earlier release began has no such table yet.
+                    Err(redb::TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
+                    Err(error) => return Err(error.into()),
+                };
                 rows.iter()?
                     .map(|row| {
                         let (key, json) = row?;

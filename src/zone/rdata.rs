@@ -167,6 +167,15 @@ pub fn soa_numbers(rdata: &[u8]) -> Option<SoaNumbers> {
     })
 }
 
+/// REFRESH, RETRY and EXPIRE of an SOA's RDATA, in seconds.
+#[must_use]
+pub fn soa_timers(rdata: &[u8]) -> Option<[u32; 3]> {
+    let [_, _, _, _, timers @ .., _, _, _, _] = rdata.last_chunk::<20>()?;
+    let mut numbers = timers.as_chunks::<4>().0.iter();
+    let mut next = || numbers.next().map(|octets| u32::from_be_bytes(*octets));
+    Some([next()?, next()?, next()?])
+}
+
 /// The same SOA with another serial.
 #[must_use]
 pub fn soa_with_serial(rdata: &[u8], serial: u32) -> Vec<u8> {

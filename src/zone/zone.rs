@@ -3,21 +3,53 @@
 use super::name::Name;
 use super::rdata::{rtype, soa_numbers};
 use super::rrset::Rrset;
-use super::tree::Tree;
+use super::tree::{Tree, TreeTooLarge};
 use crate::ids::Serial;
 
-/// The static data of one zone, as its master file has it. Class IN. There is exactly one SOA
-/// and at least one NS at the apex.
+/// The static data of one zone, as its master file or its primary has it. Class IN. There is
+/// exactly one SOA and at least one NS at the apex, unless the data is absent.
 #[derive(Clone, Debug)]
 pub struct Zone {
     origin: Name,
     tree: Tree,
+    absence: Option<Absence>,
+}
+
+/// Why a zone has no data to answer with: its questions are answered SERVFAIL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Absence {
+    /// No primary has given it to us yet.
+    NotYet,
+    /// No primary has been reached for so long that it has expired (RFC 1035 section 3.3.13).
+    Expired,
 }
 
 impl Zone {
     /// The zone of a tree that passed all checks.
     pub(super) fn new(origin: Name, tree: Tree) -> Zone {
-        Zone { origin, tree }
+        Zone {
+            origin,
+            tree,
+            absence: None,
+        }
+    }
+
+    /// The zone `origin`, which we are to serve and have no data of.
+    ///
+    /// # Errors
+    /// None in practice: a tree of nothing is not too large.
+    pub fn without_data(origin: &Name, absence: Absence) -> Result<Zone, TreeTooLarge> {
+        Ok(Zone {
+            origin: origin.clone(),
+            tree: Tree::build(origin, &[])?,
+            absence: Some(absence),
+        })
+    }
+
+    /// Why there is no data, if there is none.
+    #[must_use]
+    pub fn absence(&self) -> Option<Absence> {
+        self.absence
     }
 
     /// The name of the apex.

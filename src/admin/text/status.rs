@@ -4,6 +4,7 @@ use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use super::style::{Paint, duration, tame, widest};
+use super::transferred;
 use crate::admin::status::{
     EndpointStatus, Family, OperationStatus, PoolStatus, ProbeStatus, ServiceStatus, Status,
     TaskState, TaskStatus, Transport,
@@ -296,11 +297,15 @@ fn write_server(page: &mut String, status: &Status, paint: Paint) -> fmt::Result
     )?;
     let width = widest(status.zones.iter().map(|zone| zone.origin.as_str()));
     for zone in &status.zones {
-        writeln!(
+        write!(
             page,
             "  zone {:<width$}  serial {}",
             zone.origin, zone.serial
         )?;
+        match &zone.transferred {
+            Some(transferred) => transferred::write(page, transferred, status.now, paint)?,
+            None => writeln!(page)?,
+        }
     }
     let counters = status.counters;
     writeln!(
