@@ -1,7 +1,7 @@
 //! The additional section: addresses of the hosts that the other sections name.
 
 use super::resolve::{Answer, Entry, Owner};
-use crate::snapshot::{ServedZone, Snapshot};
+use crate::snapshot::{Place, ServedZone, Snapshot};
 use crate::zone::rdata::{host, rtype};
 use crate::zone::{Key, Name, Node, Rrset};
 
@@ -65,9 +65,13 @@ pub(super) fn add_glue<'s>(
             } else {
                 snapshot.zone_of(&key)
             };
-            let Some(place) = zone.map(|zone| zone.find(&key)).filter(|place| place.exact) else {
+            let Some(zone) = zone else {
                 continue;
             };
+            let place = zone.find(&key);
+            if !place.exact || !may_be_glue(zone, parent, &key, &place) {
+                continue;
+            }
             for rtype in [rtype::A, rtype::AAAA] {
                 if let Some(rrset) = place.rrset(rtype) {
                     answer.additional.push(Entry {
@@ -78,6 +82,18 @@ pub(super) fn add_glue<'s>(
             }
         }
     }
+}
+
+/// Whether the addresses at `place`, in `zone`, may stand in a referral of `parent`. What is
+/// below a cut is glue of its own zone alone, and what is below a DNAME is nobody's.
+fn may_be_glue(zone: &ServedZone, parent: &ServedZone, key: &Key, place: &Place<'_>) -> bool {
+    place.boundary.is_none_or(|boundary| {
+        if zone.is_cut(&boundary) {
+            std::ptr::eq(zone, parent)
+        } else {
+            boundary.key_len() == key.as_slice().len()
+        }
+    })
 }
 
 /// Hosts in the order of their first mention, each once.

@@ -62,13 +62,12 @@ fn header(
     counts: [u16; 3],
     out: &mut [u8],
 ) {
-    let [id0, id1, asked, asked_more, ..] = query.header;
+    let [id0, id1, asked, ..] = query.header;
     // QR, the opcode and RD as asked, AA and TC.
     let mut flags = 0x80 | (asked & 0x79);
     flags |= u8::from(answer.authoritative) << 2 | u8::from(truncated) << 1;
-    // RA, Z and AD clear, CD as asked (RFC 4035 section 3.1.6).
-    let rcode = u8::try_from(answer.rcode.number() & 0xf).unwrap_or(0);
-    let more = (asked_more & 0x10) | rcode;
+    // RA, Z, AD and CD are clear: nothing here recurses or validates (RFC 4035 section 3.1.6).
+    let more = u8::try_from(answer.rcode.number() & 0xf).unwrap_or(0);
     let questions = u16::from(!query.question.is_empty());
     let mut octets = [id0, id1, flags, more, 0, 0, 0, 0, 0, 0, 0, 0];
     let all = [questions, counts[0], counts[1], counts[2]];

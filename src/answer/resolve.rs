@@ -242,8 +242,7 @@ impl<'s> Resolver<'s, '_> {
         let place = zone.find(&key);
         if let Some(boundary) = place.boundary {
             let is_here = place.exact && boundary.key_len() == key.as_slice().len();
-            // A cut wins over a DNAME beside it: what stands there is the child's.
-            let is_cut = boundary.rrset(rtype::NS).is_some() && boundary.owner() != zone.apex();
+            let is_cut = zone.is_cut(&boundary);
             if is_cut && !(is_here && self.qtype == rtype::DS) {
                 return State::Delegation(zone, boundary);
             }
@@ -282,6 +281,8 @@ impl<'s> Resolver<'s, '_> {
     ) -> State<'s> {
         let rrset = match self.qtype {
             rtype::ANY => place.any_rrset(),
+            // Only a parent has a DS to give, whatever stands at an apex (RFC 4035 section 2.4).
+            rtype::DS if place.is_apex_of(zone) => None,
             asked => place.rrset(asked),
         };
         if let Some(rrset) = rrset {
@@ -322,9 +323,11 @@ impl<'s> Resolver<'s, '_> {
         let prefix = name.len().saturating_sub(at.owner().len());
         let mut target = name.get(..prefix).unwrap_or(&[]).to_vec();
         target.extend_from_slice(dname.records().next().unwrap_or(&[]));
-        self.answer
-            .answer
-            .push(Entry::new(Owner::Stored(at.owner()), dname));
+        // A chain may come by twice; an RRset stands in a response once.
+        if !self.has_dname_of(at) {
+            let entry = Entry::new(Owner::Stored(at.owner()), dname);
+            self.answer.answer.push(entry);
+        }
         let Ok(target) = Name::from_wire(&target) else {
             return State::Failed;
         };
@@ -343,6 +346,13 @@ impl<'s> Resolver<'s, '_> {
         } else {
             self.follow(target)
         }
+    }
+
+    fn has_dname_of(&self, node: Node<'s>) -> bool {
+        self.answer.answer.iter().any(|entry| {
+            let owner = entry.owner.wire(self.qname);
+            entry.rtype == rtype::DNAME && owner.eq_ignore_ascii_case(node.owner())
+        })
     }
 
     /// Steps 4 to 6: what the last state means for the whole answer.

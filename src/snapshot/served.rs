@@ -43,6 +43,12 @@ pub struct Place<'s> {
 }
 
 impl<'s> Place<'s> {
+    /// Whether this is the apex.
+    #[must_use]
+    pub fn is_apex_of(&self, zone: &ServedZone) -> bool {
+        self.exact && self.encloser == zone.key.len()
+    }
+
     /// The RRset of one type.
     #[must_use]
     pub fn rrset(&self, rtype: u16) -> Option<Rrset<'s>> {
@@ -142,6 +148,13 @@ impl ServedZone {
             fixed: fixed.node.filter(at_encloser),
             overlay: overlay.node.filter(at_encloser),
         }
+    }
+
+    /// Whether a boundary of this zone is a cut. One wins over a DNAME beside it: what stands
+    /// there is the child's.
+    #[must_use]
+    pub fn is_cut(&self, boundary: &Node<'_>) -> bool {
+        boundary.rrset(rtype::NS).is_some() && boundary.owner() != self.apex()
     }
 
     /// How long the absence of something at `place` may be kept, in seconds: the least of the

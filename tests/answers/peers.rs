@@ -116,7 +116,7 @@ impl Running {
                 let answered = self.ask_within(question, Duration::from_millis(100));
                 answered.is_some_and(|response| response[2] & 4 != 0)
             });
-            assert!(ready, "the reference server does not come up");
+            assert!(ready, "the reference server does not come up with {origin}");
         }
     }
 

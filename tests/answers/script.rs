@@ -24,8 +24,8 @@ pub(crate) struct Script {
     pub(crate) zones: Vec<(String, String)>,
     pub(crate) has_services: bool,
     pub(crate) lines: Vec<Line>,
-    /// Whether it has a `server` line.
-    pub(crate) is_about_the_server: bool,
+    /// Whether others are not asked, and so much the line `alone` says.
+    pub(crate) alone: bool,
     settings: Settings,
     services: Vec<ServiceSpec>,
 }
@@ -41,7 +41,7 @@ impl Script {
             zones: Vec::new(),
             has_services: false,
             lines: Vec::new(),
-            is_about_the_server: false,
+            alone: false,
             settings: Settings::default(),
             services: Vec::new(),
         };
@@ -80,8 +80,13 @@ impl Script {
             [] => {}
             [comment, ..] if comment.starts_with('#') => {}
             ["zone", origin, file] => self.zones.push(((*origin).into(), (*file).into())),
+            ["alone", ..] => {
+                assert!(line.contains("RFC "), "{line}: it needs an RFC section");
+                self.alone = true;
+            }
             ["server", words @ ..] => {
-                self.is_about_the_server = true;
+                // What a server says of itself is its own.
+                self.alone = true;
                 self.settings = read_settings(words);
             }
             ["service", name, ttl, min] => {
