@@ -68,7 +68,7 @@ fn main() -> ExitCode {
     let _within = runtime.enter();
     let spec = ListenSpec {
         dns: vec![(Ipv4Addr::LOCALHOST, 0).into()],
-        tls: None,
+        encrypted: None,
     };
     let snapshots = Arc::new(ArcSwap::new(snapshot(1)));
     let serving = Listeners::bind(&spec)

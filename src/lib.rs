@@ -33,7 +33,7 @@
 //! | [`probe`] | looks at the edges |
 //! | [`hook`] | runs the programs of a runbook, in a process of their own |
 //! | [`visit`] | visits to primaries: the IO of transfers in |
-//! | [`server`] | UDP, TCP and TLS |
+//! | [`server`] | UDP, TCP, TLS, HTTPS and QUIC |
 //! | [`admin`] | the control socket |
 //! | [`telemetry`] | the only place where decisions become log lines |
 //! | [`daemon`] | owns the engine; start, reload, end |

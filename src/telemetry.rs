@@ -77,6 +77,17 @@ pub fn refused(why: &dyn Display) {
     error!("not published, the old data is served on: {why}");
 }
 
+/// A new certificate is shown to clients.
+pub fn certificate(not_after: Option<Wall>, now: Wall) {
+    match not_after {
+        Some(end) => {
+            let days = end.since(now).as_secs() / (24 * 3600);
+            info!("a new certificate is shown; it ends in {days} days");
+        }
+        None => info!("a new certificate is shown"),
+    }
+}
+
 /// How a reload ended.
 pub fn reload(refused: Option<&String>) {
     match refused {

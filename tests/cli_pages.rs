@@ -8,9 +8,9 @@ use std::path::PathBuf;
 
 use switchback::admin::explain::{Explain, ExplainedPool};
 use switchback::admin::status::{
-    Counters, EndpointStatus, Family, Halt, Ineligible, Isolation, Listening, Look, Mask,
-    OperationStatus, PoolStatus, ProbeStatus, Ranked, ServerStatus, ServiceStatus, Status,
-    StoreStatus, TaskState, TaskStatus, Transport, ZoneStatus,
+    CertificateStatus, Counters, EndpointStatus, Family, Halt, Ineligible, Isolation, Listening,
+    Look, Mask, OperationStatus, PoolStatus, ProbeStatus, Ranked, ServerStatus, ServiceStatus,
+    Status, StoreStatus, TaskState, TaskStatus, Transport, TransportCounters, ZoneStatus,
 };
 use switchback::admin::text::{self, Paint};
 use switchback::failover::Standby;
@@ -83,6 +83,30 @@ fn listening() -> Vec<Listening> {
     ]
 }
 
+fn counters() -> Counters {
+    Counters {
+        queries: 120_034,
+        responses: 120_030,
+        truncated: 2,
+        dropped: 4,
+        tcp: TransportCounters {
+            queries: 34,
+            responses: 34,
+            connections: 3,
+            ..TransportCounters::default()
+        },
+        tls: TransportCounters {
+            queries: 12,
+            responses: 12,
+            connections: 64,
+            refused: 5,
+            evicted: 1,
+            ..TransportCounters::default()
+        },
+        ..Counters::default()
+    }
+}
+
 fn well() -> Status {
     let edge1 = server(
         "edge1.contoso.test.",
@@ -143,12 +167,12 @@ fn well() -> Status {
             overrides: Vec::new(),
             moves_in_the_last_hour: 0,
         }],
-        counters: Counters {
-            queries: 120_034,
-            responses: 120_030,
-            truncated: 2,
-            dropped: 4,
-        },
+        counters: counters(),
+        certificate: Some(CertificateStatus {
+            path: "/etc/switchback/fullchain.pem".to_owned(),
+            not_after: Some(Wall(NOW.0 + 45 * 86_400_000)),
+            refused: None,
+        }),
     }
 }
 

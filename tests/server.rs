@@ -6,16 +6,26 @@
     reason = "the lint knows test functions, not what they call; what is left out is said"
 )]
 
+#[path = "server/certificate.rs"]
+mod certificate;
 #[path = "server/clients.rs"]
 mod clients;
+#[path = "server/daemon.rs"]
+mod daemon;
 #[path = "server/fixture.rs"]
 mod fixture;
 #[path = "server/house.rs"]
 mod house;
+#[path = "server/https.rs"]
+mod https;
+#[path = "server/quic.rs"]
+mod quic;
 #[path = "server/streams.rs"]
 mod streams;
 #[path = "server/tls.rs"]
 mod tls;
+#[path = "server/transports.rs"]
+mod transports;
 
 use std::io::Write;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -184,7 +194,7 @@ fn one_port_for_udp_and_tcp_and_no_second_server_on_it() {
     let absent: SocketAddr = "192.0.2.1:0".parse().unwrap();
     let spec = ListenSpec {
         dns: vec![taken, absent],
-        tls: None,
+        encrypted: None,
     };
     let within = house.runtime.enter();
     let error = Listeners::bind(&spec).map(drop).unwrap_err().to_string();
@@ -210,15 +220,16 @@ fn one_port_for_udp_and_tcp_and_no_second_server_on_it() {
 #[test]
 fn dig_and_kdig_understand_the_answers() {
     let house = House::open();
-    let (dns, tls) = (
-        house.dns().port().to_string(),
-        house.tls().port().to_string(),
-    );
-    let calls: [(&str, Vec<&str>); 4] = [
+    let ports = [house.dns(), house.tls(), house.https(), house.quic()];
+    let [dns, tls, https, quic] = ports.map(|address| address.port().to_string());
+    let calls: [(&str, Vec<&str>); 7] = [
         ("dig", vec!["-p", &dns]),
         ("dig", vec!["-p", &dns, "+tcp"]),
         ("kdig", vec!["-p", &dns, "+tcp", "+keepopen"]),
         ("kdig", vec!["-p", &tls, "+tls"]),
+        ("kdig", vec!["-p", &https, "+https"]),
+        ("kdig", vec!["-p", &https, "+https-get"]),
+        ("kdig", vec!["-p", &quic, "+quic"]),
     ];
     for (program, options) in calls {
         let mut command = Command::new(program);

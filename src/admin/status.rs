@@ -42,6 +42,20 @@ pub struct Status {
     pub services: Vec<ServiceStatus>,
     /// What was asked and answered since the start.
     pub counters: Counters,
+    /// Our own certificate, if a transport needs one.
+    #[serde(default)]
+    pub certificate: Option<CertificateStatus>,
+}
+
+/// The certificate that clients of the encrypted transports are shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateStatus {
+    /// Its file.
+    pub path: String,
+    /// When it ends; `None` if that cannot be read in it.
+    pub not_after: Option<Wall>,
+    /// Why what the file holds now is not shown, if it is not.
+    pub refused: Option<String>,
 }
 
 /// One listening socket.
@@ -61,6 +75,10 @@ pub enum Transport {
     Dns,
     /// DNS over TLS (RFC 7858).
     Tls,
+    /// DNS over HTTPS (RFC 8484).
+    Https,
+    /// DNS over QUIC (RFC 9250).
+    Quic,
 }
 
 /// One zone.
@@ -353,6 +371,40 @@ pub struct Counters {
     pub truncated: u64,
     /// Packets that got no response: not DNS, or responses themselves.
     pub dropped: u64,
+    /// The same over UDP alone.
+    #[serde(default)]
+    pub udp: TransportCounters,
+    /// Over TCP.
+    #[serde(default)]
+    pub tcp: TransportCounters,
+    /// Over TLS.
+    #[serde(default)]
+    pub tls: TransportCounters,
+    /// Over HTTPS; a request that carries no query is a query that was dropped.
+    #[serde(default)]
+    pub https: TransportCounters,
+    /// Over QUIC.
+    #[serde(default)]
+    pub quic: TransportCounters,
+}
+
+/// What was asked and answered over one transport since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TransportCounters {
+    /// Queries read.
+    pub queries: u64,
+    /// Responses written.
+    pub responses: u64,
+    /// Responses with TC set.
+    pub truncated: u64,
+    /// Packets that got no response.
+    pub dropped: u64,
+    /// Connections open now; 0 over UDP, as the two below.
+    pub connections: u64,
+    /// Connections closed to make room for a newer one.
+    pub evicted: u64,
+    /// Connections closed at once because their network had its share.
+    pub refused: u64,
 }
 
 impl Status {

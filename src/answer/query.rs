@@ -149,16 +149,16 @@ fn read_question<'p>(query: &mut Query<'p>, body: &'p [u8]) -> Option<&'p [u8]> 
 }
 
 /// The fixed part of a record and its RDATA.
-struct Fixed<'p> {
-    rtype: u16,
+pub(super) struct Fixed<'p> {
+    pub(super) rtype: u16,
     class: u16,
-    ttl: [u8; 4],
+    pub(super) ttl: [u8; 4],
     rdata: &'p [u8],
 }
 
 impl<'p> Fixed<'p> {
     /// Takes one record off `octets`: its name as it stands there, itself, and what follows.
-    fn read(octets: &'p [u8]) -> Option<(&'p [u8], Fixed<'p>, &'p [u8])> {
+    pub(super) fn read(octets: &'p [u8]) -> Option<(&'p [u8], Fixed<'p>, &'p [u8])> {
         let mut at = 0;
         loop {
             let length = *octets.get(at)?;

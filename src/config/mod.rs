@@ -77,17 +77,21 @@ pub struct Config {
 pub struct Listen {
     /// UDP and TCP. Never empty.
     pub dns: Vec<SocketAddr>,
-    /// DNS over TLS, if wanted.
-    pub tls: Option<ListenTls>,
+    /// TLS, HTTPS and QUIC, if wanted.
+    pub encrypted: Option<ListenEncrypted>,
     /// The control socket. Absolute.
     pub control: PathBuf,
 }
 
-/// DNS over TLS (RFC 7858).
+/// The encrypted transports. One of the lists at least is not empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ListenTls {
-    /// The addresses. Never empty.
-    pub addresses: Vec<SocketAddr>,
+pub struct ListenEncrypted {
+    /// DNS over TLS (RFC 7858).
+    pub tls: Vec<SocketAddr>,
+    /// DNS over HTTPS (RFC 8484).
+    pub https: Vec<SocketAddr>,
+    /// DNS over QUIC (RFC 9250).
+    pub quic: Vec<SocketAddr>,
     /// The certificate chain, PEM. Absolute.
     pub certificate: PathBuf,
     /// Its private key, PEM. Absolute.
@@ -206,7 +210,7 @@ pub fn plain(listen: &[SocketAddr], zones: &[(String, PathBuf)]) -> Result<Confi
         state_dir: STATE_DIR.into(),
         listen: Listen {
             dns: listen.to_vec(),
-            tls: None,
+            encrypted: None,
             control: CONTROL.into(),
         },
         settings: Arc::new(settings),
@@ -274,6 +278,8 @@ fn listen_of(spec: At<ListenSpec>, base: &Base, notes: &mut Notes) -> Option<Lis
     let ListenSpec {
         dns,
         tls,
+        https,
+        quic,
         certificate,
         key,
         control,
@@ -283,15 +289,30 @@ fn listen_of(spec: At<ListenSpec>, base: &Base, notes: &mut Notes) -> Option<Lis
         at: spec.at,
     });
     let control = base.socket(&control, notes);
-    let tls = match (tls, certificate, key) {
-        (None, None, None) => None,
-        (Some(tls), Some(certificate), Some(key)) => Some(ListenTls {
-            addresses: tls.value.into_iter().map(|address| address.value).collect(),
+    let lists = [tls, https, quic];
+    for list in lists.iter().flatten().filter(|list| list.value.is_empty()) {
+        notes.error(
+            list.at,
+            "the list is empty, a transport listens somewhere, add an address or remove the key",
+        );
+    }
+    let anywhere = lists.iter().any(Option::is_some);
+    let [tls, https, quic] = lists.map(addresses);
+    let encrypted = match (anywhere, certificate, key) {
+        (false, None, None) => None,
+        (true, Some(certificate), Some(key)) => Some(ListenEncrypted {
+            tls,
+            https,
+            quic,
             certificate: base.certificates(&certificate, notes),
             key: base.private_key(&key, notes),
         }),
-        _ => {
-            notes.error(spec.at, "[listen] has some of 'tls', 'certificate' and 'key', TLS needs all three, add the others");
+        (true, _, _) => {
+            notes.error(spec.at, "[listen] lacks 'certificate' or 'key', TLS, HTTPS and QUIC need both, add what is missing");
+            None
+        }
+        (false, _, _) => {
+            notes.error(spec.at, "[listen] has a 'certificate' or a 'key' and nothing that uses them, add 'tls', 'https' or 'quic', or remove them");
             None
         }
     };
@@ -302,8 +323,17 @@ fn listen_of(spec: At<ListenSpec>, base: &Base, notes: &mut Notes) -> Option<Lis
             "'dns' is empty, a server listens somewhere, add an address",
         );
     }
-    let dns = dns.value.into_iter().map(|address| address.value).collect();
-    Some(Listen { dns, tls, control })
+    let dns = addresses(Some(dns));
+    Some(Listen {
+        dns,
+        encrypted,
+        control,
+    })
+}
+
+fn addresses(list: Option<At<spec::List<SocketAddr>>>) -> Vec<SocketAddr> {
+    let list = list.map_or_else(Vec::new, |list| list.value);
+    list.into_iter().map(|address| address.value).collect()
 }
 
 fn references(spec: At<ReferenceSpec>, notes: &mut Notes) -> Vec<SocketAddr> {

@@ -34,6 +34,8 @@ pub(super) struct Spec {
 pub(super) struct ListenSpec {
     pub(super) dns: Option<At<List<SocketAddr>>>,
     pub(super) tls: Option<At<List<SocketAddr>>>,
+    pub(super) https: Option<At<List<SocketAddr>>>,
+    pub(super) quic: Option<At<List<SocketAddr>>>,
     pub(super) certificate: Option<At<String>>,
     pub(super) key: Option<At<String>>,
     pub(super) control: Option<At<String>>,
@@ -203,6 +205,8 @@ impl FromToml for ListenSpec {
         let spec = ListenSpec {
             dns: fields.need("dns"),
             tls: fields.get("tls"),
+            https: fields.get("https"),
+            quic: fields.get("quic"),
             certificate: fields.get("certificate"),
             key: fields.get("key"),
             control: fields.get("control"),

@@ -1,12 +1,16 @@
 //! Requests on their way to the core, and its answers on their way back.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
 use super::reload::{self, Loaded};
 use crate::admin::{Control, Request, Response};
+use crate::clock;
+use crate::config::Problems;
 use crate::ids::ServiceName;
+use crate::server::Certificate;
 use crate::telemetry;
 
 /// What the core is asked.
@@ -24,6 +28,8 @@ pub(super) enum Message {
 pub(super) struct Desk {
     /// `None`: a plain server, which has no configuration to read again.
     pub(super) config: Option<PathBuf>,
+    /// The certificate of the encrypted transports.
+    pub(super) certificate: Option<Arc<Certificate>>,
     pub(super) core: mpsc::Sender<Message>,
 }
 
@@ -36,7 +42,15 @@ impl Desk {
                 "this server was started without a configuration; start it again to read the zones anew",
             );
         };
-        match tokio::task::spawn_blocking(move || reload::read(&path)).await {
+        let certificate = self.certificate.clone();
+        let reading = move || {
+            let mut loaded = reload::read(&path)?;
+            if let Some(certificate) = certificate {
+                loaded.note_renewal(certificate.renew(clock::wall()));
+            }
+            Ok::<Loaded, Problems>(loaded)
+        };
+        match tokio::task::spawn_blocking(reading).await {
             Ok(Ok(loaded)) => {
                 self.ask(|reply| Message::Adopt(Box::new(loaded), reply))
                     .await

@@ -21,7 +21,7 @@ use crate::hook::RunnerEvent;
 use crate::ids::{Endpoint, ServiceName};
 use crate::probe::{Prober, reference};
 use crate::runbook::Operation;
-use crate::server::{Notices, Serving};
+use crate::server::{Certificate, Notices, Serving};
 use crate::telemetry;
 use crate::time::{Mono, Now, Wall};
 use crate::zone::Zone;
@@ -54,6 +54,8 @@ pub(super) struct Core {
     pub(super) prober: Prober,
     pub(super) references: mpsc::Sender<reference::Answer>,
     pub(super) serving: Option<Serving>,
+    /// The certificate of the encrypted transports.
+    pub(super) certificate: Option<Arc<Certificate>>,
     pub(super) started: Now,
     /// What somebody should know until the daemon ends: a state file that was set aside.
     pub(super) notices: Vec<String>,

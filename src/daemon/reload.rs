@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::DaemonError;
+use super::certificate;
 use super::core::Core;
 use super::publisher::Ground;
 use super::start::{assignments, publications};
@@ -10,25 +11,47 @@ use crate::admin::{Answer, Response};
 use crate::clock;
 use crate::config::{self, Config, Problems, Warning};
 use crate::failover::Input;
+use crate::server::Renewal;
 use crate::telemetry;
 
 /// A configuration that was read, with its zones.
 pub(super) struct Loaded {
     config: Config,
     warnings: Vec<Warning>,
+    /// Why the certificate stays what it was, although its files were read again.
+    certificate: Option<String>,
+}
+
+impl Loaded {
+    /// What came of reading the certificate again.
+    pub(super) fn note_renewal(&mut self, renewal: Renewal) {
+        certificate::tell(&renewal);
+        if let Renewal::Refused(why) = renewal {
+            self.certificate = Some(why);
+        }
+    }
 }
 
 /// Reads the configuration and all its zones.
 pub(super) fn read(path: &Path) -> Result<Loaded, Problems> {
     let (config, warnings) = config::load(path)?;
-    Ok(Loaded { config, warnings })
+    Ok(Loaded {
+        config,
+        warnings,
+        certificate: None,
+    })
 }
 
 impl Core {
     /// Takes a configuration, or refuses it and changes nothing.
     pub(super) fn adopt(&mut self, loaded: Loaded) -> Response {
-        let Loaded { config, warnings } = loaded;
+        let Loaded {
+            config,
+            warnings,
+            certificate,
+        } = loaded;
         let mut warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+        warnings.extend(certificate.map(|why| format!("the old certificate is shown on: {why}")));
         if config.listen != self.config.listen {
             warnings.push("[listen] changed: that takes a restart".to_owned());
         }

@@ -11,6 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::DaemonError;
+use super::certificate;
 use super::control::Desk;
 use super::core::{Core, Inbox};
 use super::disk::{Disk, read_deadlines, read_memory};
@@ -24,7 +25,7 @@ use crate::failover::{Engine, Memory, Publication};
 use crate::hook::{Runner, RunnerEvent};
 use crate::ids::{Generation, ProbeIndex, ServiceName};
 use crate::probe::{Assignment, Prober};
-use crate::server::{ListenSpec, Listeners, LocalAddrs, Notices, TlsSpec};
+use crate::server::{CertificateFiles, EncryptedSpec, ListenSpec, Listeners, LocalAddrs, Notices};
 use crate::store::{Counters, Opened, Store};
 use crate::telemetry;
 use crate::time::Now;
@@ -82,6 +83,7 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()>) -> Result
     let (messages, inbox_messages) = mpsc::channel(REQUESTS);
     let desk = Desk {
         config: file_of(&options.source),
+        certificate: listeners.certificate(),
         core: messages,
     };
     let (stop, stopped) = watch::channel(false);
@@ -98,6 +100,11 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()>) -> Result
     )
     .await?;
     let reloads = reload_on_hangup(desk.clone(), stopped.clone());
+    core.certificate.clone_from(&desk.certificate);
+    let renewals = desk
+        .certificate
+        .clone()
+        .map(|certificate| tokio::spawn(certificate::watch(certificate)));
     let control = socket.map(|socket| tokio::spawn(socket.serve(Arc::new(desk), until(stopped))));
 
     tokio::pin!(shutdown);
@@ -118,6 +125,9 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()>) -> Result
         let _ = control.await;
     }
     reloads.abort();
+    if let Some(renewals) = renewals {
+        renewals.abort();
+    }
     core.shut_down().await;
     telemetry::ended();
     Ok(())
@@ -138,8 +148,10 @@ fn load(source: &Source) -> Result<Config, DaemonError> {
 
 fn texts(addresses: &LocalAddrs) -> Vec<String> {
     let dns = addresses.dns.iter().map(ToString::to_string);
-    dns.chain(addresses.tls.iter().map(|at| format!("{at} (TLS)")))
-        .collect()
+    let tls = addresses.tls.iter().map(|at| format!("{at} (TLS)"));
+    let https = addresses.https.iter().map(|at| format!("{at} (HTTPS)"));
+    let quic = addresses.quic.iter().map(|at| format!("{at} (QUIC)"));
+    dns.chain(tls).chain(https).chain(quic).collect()
 }
 
 fn file_of(source: &Source) -> Option<PathBuf> {
@@ -152,11 +164,19 @@ fn file_of(source: &Source) -> Option<PathBuf> {
 fn listen_spec(config: &Config) -> ListenSpec {
     ListenSpec {
         dns: config.listen.dns.clone(),
-        tls: config.listen.tls.as_ref().map(|tls| TlsSpec {
-            addresses: tls.addresses.clone(),
-            certificate: tls.certificate.clone(),
-            key: tls.key.clone(),
-        }),
+        encrypted: config
+            .listen
+            .encrypted
+            .as_ref()
+            .map(|listen| EncryptedSpec {
+                tls: listen.tls.clone(),
+                https: listen.https.clone(),
+                quic: listen.quic.clone(),
+                certificate: CertificateFiles {
+                    certificate: listen.certificate.clone(),
+                    key: listen.key.clone(),
+                },
+            }),
     }
 }
 
@@ -216,6 +236,7 @@ async fn open(
         prober,
         references,
         serving: None,
+        certificate: None,
         started,
         notices,
         unpublished: None,

@@ -1,16 +1,18 @@
 //! What the core knows, as `switchback status` shows it.
 
+use super::certificate;
 use super::core::Core;
 use crate::admin::status::{
     Counters, EndpointStatus, Family, Halt, Ineligible, Isolation, Listening, Look, Mask,
     OperationStatus, PoolStatus, ProbeStatus, Ranked, ServerStatus, ServiceStatus, Status,
-    StoreStatus, TaskState, TaskStatus as Task, Transport, ZoneStatus,
+    StoreStatus, TaskState, TaskStatus as Task, Transport, TransportCounters, ZoneStatus,
 };
 use crate::admin::{Answer, Response};
 use crate::failover::{Because, Pool, ProbeView, ServiceView, Subject};
 use crate::health::{PoolHealth, server_health};
 use crate::ids::{Endpoint, PoolName, ServiceName};
 use crate::runbook::{Operation, Phase, TaskStatus};
+use crate::server::Count;
 use crate::time::{Now, Wall};
 
 /// The step between the SRV priorities of two pools that follow one another.
@@ -61,6 +63,7 @@ impl Core {
                 .collect(),
             services,
             counters: self.counters(),
+            certificate: self.certificate.as_deref().map(certificate::status),
         };
         Response::Ok(Answer::Status(Box::new(status)))
     }
@@ -77,20 +80,28 @@ impl Core {
         };
         let addresses = serving.local_addrs();
         let dns = addresses.dns.iter().map(at(Transport::Dns));
-        dns.chain(addresses.tls.iter().map(at(Transport::Tls)))
-            .collect()
+        let tls = addresses.tls.iter().map(at(Transport::Tls));
+        let https = addresses.https.iter().map(at(Transport::Https));
+        let quic = addresses.quic.iter().map(at(Transport::Quic));
+        dns.chain(tls).chain(https).chain(quic).collect()
     }
 
     fn counters(&self) -> Counters {
         let Some(serving) = &self.serving else {
             return Counters::default();
         };
-        let total = serving.counters().total();
+        let counters = serving.counters();
+        let total = counters.total();
         Counters {
             queries: total.queries,
             responses: total.responses,
             truncated: total.truncated,
             dropped: total.dropped,
+            udp: of_transport(counters.udp),
+            tcp: of_transport(counters.tcp),
+            tls: of_transport(counters.tls),
+            https: of_transport(counters.https),
+            quic: of_transport(counters.quic),
         }
     }
 
@@ -125,6 +136,9 @@ impl Core {
             }
         }
         alarms.extend(self.zone_alarms());
+        if let Some(certificate) = &self.certificate {
+            alarms.extend(certificate::alarms(certificate, now.wall));
+        }
         alarms.extend(self.notices.iter().cloned());
         alarms
     }
@@ -256,6 +270,28 @@ impl Core {
                 .collect(),
         });
         ranked.collect()
+    }
+}
+
+fn of_transport(count: Count) -> TransportCounters {
+    let Count {
+        queries,
+        responses,
+        dropped,
+        truncated,
+        panics: _,
+        connections,
+        evicted,
+        refused,
+    } = count;
+    TransportCounters {
+        queries,
+        responses,
+        truncated,
+        dropped,
+        connections,
+        evicted,
+        refused,
     }
 }
 

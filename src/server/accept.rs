@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 
 use super::connections::{IN_TOTAL, Seat};
 use super::counters::Lane;
@@ -24,6 +25,12 @@ impl Stop {
     pub(super) async fn wait(&mut self) {
         // An error means that the sender is gone: that is a stop too.
         let _ = self.0.wait_for(|stop| *stop).await;
+    }
+
+    /// The stop, and `grace` after it.
+    pub(super) async fn and(&mut self, grace: Duration) {
+        self.wait().await;
+        sleep(grace).await;
     }
 }
 
@@ -60,7 +67,7 @@ pub(super) async fn listen(listener: TcpListener, speaker: Arc<impl Speaker>, mu
                         speaker.lane().connections.make_room();
                     }
                     if error.kind() != io::ErrorKind::ConnectionAborted {
-                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                        sleep(ACCEPT_PAUSE).await;
                     }
                 }
             },

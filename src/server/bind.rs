@@ -74,6 +74,15 @@ pub(super) fn stream(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr
     Ok((listener, local))
 }
 
+/// A UDP socket that shares its port with nobody.
+pub(super) fn exclusive_datagram(address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = open(address, Type::DGRAM, Protocol::UDP)?;
+    socket.set_recv_buffer_size(UDP_BUFFER)?;
+    socket.set_send_buffer_size(UDP_BUFFER)?;
+    socket.bind(&address.into())?;
+    Ok(socket.into())
+}
+
 fn datagram(address: SocketAddr) -> io::Result<UdpSocket> {
     let socket = open(address, Type::DGRAM, Protocol::UDP)?;
     socket.set_reuse_port(true)?;

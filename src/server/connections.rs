@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
@@ -48,6 +49,10 @@ pub(super) struct Seat {
     connections: Arc<Connections>,
 }
 
+/// Tells of one connection that it is used.
+#[derive(Clone, Debug)]
+pub(super) struct Activity(Arc<Occupant>);
+
 impl Connections {
     /// A place for a connection from `peer`. `None` if its network has its share. When all
     /// places are taken, the connection that has been without a query for the longest has to
@@ -77,6 +82,13 @@ impl Connections {
             occupant,
             connections: Arc::clone(self),
         })
+    }
+
+    /// Whether half of the places, or of those of `peer`'s network, are taken.
+    pub(super) fn is_busy(&self, peer: IpAddr) -> bool {
+        let table = self.table();
+        let of_network = table.per_network.get(&network_of(peer)).copied();
+        table.seats.len() >= IN_TOTAL / 2 || of_network.unwrap_or(0) >= PER_NETWORK / 2
     }
 
     /// Closes the connection that has been idle for the longest: the way out when the process
@@ -127,12 +139,36 @@ impl Table {
 impl Seat {
     /// A query was answered.
     pub(super) fn is_active(&self) {
-        self.occupant.active_ms.store(now_ms(), Relaxed);
+        self.occupant.is_active();
+    }
+
+    /// The same for whoever answers elsewhere.
+    pub(super) fn activity(&self) -> Activity {
+        Activity(Arc::clone(&self.occupant))
+    }
+
+    /// How long it has been without a query.
+    pub(super) fn idle(&self) -> Duration {
+        let active_ms = self.occupant.active_ms.load(Relaxed);
+        Duration::from_millis(now_ms().saturating_sub(active_ms))
     }
 
     /// Returns when the connection has to go.
     pub(super) async fn evicted(&self) {
         self.occupant.evict.notified().await;
+    }
+}
+
+impl Activity {
+    /// A query came, or was answered.
+    pub(super) fn note(&self) {
+        self.0.is_active();
+    }
+}
+
+impl Occupant {
+    fn is_active(&self) {
+        self.active_ms.store(now_ms(), Relaxed);
     }
 }
 

@@ -37,15 +37,26 @@ pub struct Counters {
     pub tcp: Count,
     /// DNS over TLS.
     pub tls: Count,
+    /// DNS over HTTPS; a request that carries no query is a query that was dropped.
+    pub https: Count,
+    /// DNS over QUIC.
+    pub quic: Count,
 }
 
 impl Counters {
     /// All transports together.
     #[must_use]
     pub fn total(&self) -> Count {
-        let mut total = self.udp;
-        total.add(self.tcp);
-        total.add(self.tls);
+        let Counters {
+            udp: mut total,
+            tcp,
+            tls,
+            https,
+            quic,
+        } = *self;
+        for other in [tcp, tls, https, quic] {
+            total.add(other);
+        }
         total
     }
 }
@@ -136,6 +147,8 @@ pub(super) struct Tallies {
     pub(super) udp: Mutex<Vec<Arc<Tally>>>,
     pub(super) tcp: Lane,
     pub(super) tls: Lane,
+    pub(super) https: Lane,
+    pub(super) quic: Lane,
     pub(super) notices: Arc<Notices>,
 }
 
@@ -150,6 +163,8 @@ impl Default for Tallies {
             udp: Mutex::default(),
             tcp: lane(),
             tls: lane(),
+            https: lane(),
+            quic: lane(),
             notices: Arc::clone(&notices),
         }
     }
@@ -172,6 +187,8 @@ impl Tallies {
             udp: self.udp(),
             tcp: self.tcp.count(),
             tls: self.tls.count(),
+            https: self.https.count(),
+            quic: self.quic.count(),
         }
     }
 

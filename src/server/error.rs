@@ -23,7 +23,7 @@ pub enum BindProblem {
     Socket {
         /// As configured.
         address: SocketAddr,
-        /// `udp`, `tcp` or `tls`.
+        /// `udp`, `tcp`, `tls`, `https` or `quic`.
         protocol: &'static str,
         /// What the system said.
         source: io::Error,
@@ -57,6 +57,9 @@ pub enum BindProblem {
         /// What the TLS library said.
         why: String,
     },
+    /// TLS cannot be set up at all.
+    #[error("TLS cannot be set up: {0}: this is a defect, report it")]
+    Tls(String),
 }
 
 fn one_per_line(problems: &[BindProblem]) -> String {

@@ -1,4 +1,4 @@
-//! **IO.** Listeners: UDP, TCP and TLS. All call [`crate::answer::respond`].
+//! **IO.** Listeners: UDP, TCP, TLS, HTTPS and QUIC. All call [`crate::answer::respond`].
 //!
 //! [`Listeners::bind`] does all that can fail; [`Listeners::serve`] starts to answer. They are
 //! apart because the first start ever binds, waits for a first round of probes, and only then
@@ -14,44 +14,49 @@
 mod accept;
 mod batch;
 mod bind;
+mod certificate;
 mod connections;
 mod counters;
+mod encrypted;
 mod error;
+mod http;
+mod https;
 mod notices;
+mod quic;
+mod spec;
 mod stream;
 mod tcp;
 mod tls;
 mod udp;
 
+pub use certificate::{Certificate, CertificateFiles, CertificateState, Renewal};
 pub use counters::{Count, Counters};
 pub use error::{BindError, BindProblem};
 pub use notices::Notices;
+pub use spec::{EncryptedSpec, ListenSpec, LocalAddrs};
 pub use stream::Patience;
 
 use std::io::{self, PipeWriter, pipe};
-use std::net::{SocketAddr, UdpSocket};
+use std::net::UdpSocket;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
 
 use crate::answer::{Asker, is_notify, respond, take_notify};
 use crate::snapshot::Snapshot;
 use accept::{Stop, listen};
 use counters::{Tallies, Tally, bump};
+use encrypted::Encrypted;
 use stream::Shared;
 use tcp::Tcp;
-use tls::Tls;
 use udp::Worker;
 
 /// The longest query taken, octets. No question with EDNS options and a signature comes near
@@ -65,40 +70,11 @@ const GRACE: Duration = Duration::from_secs(3);
 
 type Snapshots = Arc<ArcSwap<Snapshot>>;
 
-/// Where to listen.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ListenSpec {
-    /// UDP and TCP. Port 0 is any free port, the same for both.
-    pub dns: Vec<SocketAddr>,
-    /// DNS over TLS.
-    pub tls: Option<TlsSpec>,
-}
-
-/// Where to listen for DNS over TLS, and as whom.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TlsSpec {
-    /// TCP addresses; the port is usually 853.
-    pub addresses: Vec<SocketAddr>,
-    /// A PEM file: the server's certificate, then its issuers.
-    pub certificate: PathBuf,
-    /// A PEM file: the certificate's private key.
-    pub key: PathBuf,
-}
-
-/// The addresses that listeners got, in the order of the [`ListenSpec`], with real ports.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LocalAddrs {
-    /// UDP and TCP.
-    pub dns: Vec<SocketAddr>,
-    /// DNS over TLS.
-    pub tls: Vec<SocketAddr>,
-}
-
 /// Bound sockets and idle threads: all that serving needs. Dropping them closes everything.
 pub struct Listeners {
     addrs: LocalAddrs,
     tcp: Vec<TcpListener>,
-    tls: Option<(Arc<ServerConfig>, Vec<TcpListener>)>,
+    encrypted: Option<Encrypted>,
     workers: Workers,
     tallies: Arc<Tallies>,
     patience: Patience,
@@ -143,20 +119,20 @@ impl Listeners {
                 Err(found) => problems.extend(found),
             }
         }
-        if spec.dns.is_empty() && spec.tls.is_none() {
+        if spec.dns.is_empty() && spec.encrypted.is_none() {
             problems.push(BindProblem::NoAddress);
         }
-        let tls = spec
-            .tls
+        let encrypted = spec
+            .encrypted
             .as_ref()
-            .and_then(|spec| bind_tls(spec, &mut addrs, &mut problems));
+            .and_then(|spec| Encrypted::bind(spec, &mut addrs, &mut problems));
         let tallies = Arc::new(Tallies::default());
         let workers = start_workers(udp, &tallies).map_err(BindProblem::Resources);
         match workers {
             Ok(workers) if problems.is_empty() => Ok(Listeners {
                 addrs,
                 tcp,
-                tls,
+                encrypted,
                 workers,
                 tallies,
                 patience: Patience::default(),
@@ -180,6 +156,13 @@ impl Listeners {
         &self.addrs
     }
 
+    /// The certificate that clients of the encrypted transports are shown.
+    #[must_use]
+    pub fn certificate(&self) -> Option<Arc<Certificate>> {
+        let encrypted = self.encrypted.as_ref();
+        encrypted.map(|encrypted| Arc::clone(&encrypted.certificate))
+    }
+
     /// Waits for clients with connections as long as `patience` says.
     #[must_use]
     pub fn with_patience(mut self, patience: Patience) -> Listeners {
@@ -194,12 +177,13 @@ impl Listeners {
         let Listeners {
             addrs,
             tcp,
-            tls,
+            encrypted,
             workers,
             tallies,
             patience,
         } = self;
         let (stop, stopped) = watch::channel(false);
+        let stopped = Stop(stopped);
         let shared = Arc::new(Shared {
             snapshots: Arc::clone(&snapshots),
             tallies,
@@ -208,18 +192,10 @@ impl Listeners {
         let mut listeners = JoinSet::new();
         let speaker = Arc::new(Tcp(Arc::clone(&shared)));
         for listener in tcp {
-            let stopped = Stop(stopped.clone());
-            listeners.spawn(listen(listener, Arc::clone(&speaker), stopped));
+            listeners.spawn(listen(listener, Arc::clone(&speaker), stopped.clone()));
         }
-        if let Some((config, tls)) = tls {
-            let speaker = Arc::new(Tls {
-                shared: Arc::clone(&shared),
-                acceptor: TlsAcceptor::from(config),
-            });
-            for listener in tls {
-                let stopped = Stop(stopped.clone());
-                listeners.spawn(listen(listener, Arc::clone(&speaker), stopped));
-            }
+        if let Some(encrypted) = encrypted {
+            encrypted.serve(&shared, &stopped, &mut listeners);
         }
         for start in &workers.starts {
             // The channel has room for this one, and its thread waits for it.
@@ -271,34 +247,6 @@ impl Serving {
         // Whoever is not done by then is dropped with `self`.
         let _ = timeout(GRACE, all).await;
         self.shared.tallies.counters()
-    }
-}
-
-fn bind_tls(
-    spec: &TlsSpec,
-    addrs: &mut LocalAddrs,
-    problems: &mut Vec<BindProblem>,
-) -> Option<(Arc<ServerConfig>, Vec<TcpListener>)> {
-    let mut listeners = Vec::new();
-    for &address in &spec.addresses {
-        match bind::stream(address) {
-            Ok((listener, local)) => {
-                addrs.tls.push(local);
-                listeners.push(listener);
-            }
-            Err(source) => problems.push(BindProblem::Socket {
-                address,
-                protocol: "tls",
-                source,
-            }),
-        }
-    }
-    match tls::server_config(spec) {
-        Ok(config) => Some((Arc::new(config), listeners)),
-        Err(found) => {
-            problems.extend(found);
-            None
-        }
     }
 }
 

@@ -28,7 +28,7 @@ use crate::clock;
 use crate::snapshot::Snapshot;
 
 /// After the stop, for queries that are on their way from the system to us.
-const LAST_WORDS: Duration = Duration::from_millis(100);
+pub(super) const LAST_WORDS: Duration = Duration::from_millis(100);
 /// For the client to hear that we part, before the connection is closed over what it still sends:
 /// the system would then reset it, and our last answers might be lost with it.
 const FAREWELL: Duration = Duration::from_millis(500);

@@ -2,13 +2,19 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use rcgen::{CertificateParams, KeyPair};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use switchback::clock;
-use switchback::server::{ListenSpec, Listeners, Serving, TlsSpec};
+use switchback::server::{
+    Certificate, CertificateFiles, EncryptedSpec, ListenSpec, Listeners, Serving,
+};
 use switchback::snapshot::Snapshot;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -22,12 +28,13 @@ pub(crate) const BOUND: Duration = Duration::from_secs(20);
 pub(crate) struct House {
     pub(crate) snapshots: Arc<ArcSwap<Snapshot>>,
     pub(crate) serving: Option<Serving>,
+    pub(crate) certificate: Arc<Certificate>,
     pub(crate) runtime: Runtime,
     pub(crate) files: TempDir,
 }
 
 impl House {
-    /// Serves the fixture on 127.0.0.1, with TLS.
+    /// Serves the fixture on 127.0.0.1, over every transport.
     pub(crate) fn open() -> House {
         House::at(&[(Ipv4Addr::LOCALHOST, 0).into()], |listeners| listeners)
     }
@@ -38,16 +45,18 @@ impl House {
         let files = tempfile::tempdir().unwrap();
         let spec = ListenSpec {
             dns: dns.to_vec(),
-            tls: Some(certificate(&files, "server")),
+            encrypted: Some(encrypted(certificate(&files, "server"))),
         };
         let snapshots = Arc::new(ArcSwap::new(fixture::snapshot(1)));
         let within = runtime.enter();
         let listeners = change(Listeners::bind(&spec).unwrap());
+        let certificate = listeners.certificate().unwrap();
         let serving = Some(listeners.serve(Arc::clone(&snapshots)));
         drop(within);
         House {
             snapshots,
             serving,
+            certificate,
             runtime,
             files,
         }
@@ -66,16 +75,92 @@ impl House {
     pub(crate) fn tls(&self) -> SocketAddr {
         self.serving().local_addrs().tls[0]
     }
+
+    /// The address for HTTPS.
+    pub(crate) fn https(&self) -> SocketAddr {
+        self.serving().local_addrs().https[0]
+    }
+
+    /// The address for QUIC.
+    pub(crate) fn quic(&self) -> SocketAddr {
+        self.serving().local_addrs().quic[0]
+    }
+
+    /// The certificate's file.
+    pub(crate) fn pem(&self) -> PathBuf {
+        self.files.path().join("server.pem")
+    }
+
+    /// A client's TLS that trusts the certificate as it is on the disk, and offers `protocol`.
+    pub(crate) fn client_config(&self, protocol: &[u8]) -> ClientConfig {
+        client_config(&self.pem(), protocol)
+    }
+
+    /// A TLS client of `server`, which offers `protocol`.
+    pub(crate) fn secure(&self, server: SocketAddr, protocol: &[u8]) -> Secure {
+        connect_tls(&self.pem(), server, protocol)
+    }
+
+    /// A client of DNS over TLS.
+    pub(crate) fn over_tls(&self) -> Secure {
+        self.secure(self.tls(), b"dot")
+    }
+}
+
+fn client_config(pem: &Path, protocol: &[u8]) -> ClientConfig {
+    let mut roots = RootCertStore::empty();
+    roots
+        .add(CertificateDer::from_pem_file(pem).unwrap())
+        .unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![protocol.to_vec()];
+    config
+}
+
+/// A TLS client of `server`, which trusts the certificate in `pem` and offers `protocol`. The
+/// handshake comes with the first octets.
+pub(crate) fn connect_tls(pem: &Path, server: SocketAddr, protocol: &[u8]) -> Secure {
+    let config = Arc::new(client_config(pem, protocol));
+    let name = ServerName::try_from("edge.test").unwrap();
+    let connection = ClientConnection::new(config, name).unwrap();
+    StreamOwned::new(connection, tcp(server))
+}
+
+/// A stream within TLS.
+pub(crate) type Secure = StreamOwned<ClientConnection, TcpStream>;
+
+/// Every encrypted transport on 127.0.0.1.
+pub(crate) fn encrypted(certificate: CertificateFiles) -> EncryptedSpec {
+    let anywhere = vec![(Ipv4Addr::LOCALHOST, 0).into()];
+    EncryptedSpec {
+        tls: anywhere.clone(),
+        https: anywhere.clone(),
+        quic: anywhere,
+        certificate,
+    }
 }
 
 /// A self-signed certificate for `edge.test` and its key, as files in `directory`.
-pub(crate) fn certificate(directory: &TempDir, stem: &str) -> TlsSpec {
-    let made = rcgen::generate_simple_self_signed(["edge.test".to_owned()]).unwrap();
+pub(crate) fn certificate(directory: &TempDir, stem: &str) -> CertificateFiles {
+    certificate_until(directory, stem, 2040)
+}
+
+/// The same, which ends with the year before `year`.
+pub(crate) fn certificate_until(directory: &TempDir, stem: &str, year: i32) -> CertificateFiles {
+    let signing_key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(["edge.test".to_owned()]).unwrap();
+    params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+    params.not_after = rcgen::date_time_ymd(year, 1, 1);
+    let cert = params.self_signed(&signing_key).unwrap();
     let path = |end: &str| -> PathBuf { directory.path().join(format!("{stem}.{end}")) };
-    std::fs::write(path("pem"), made.cert.pem()).unwrap();
-    std::fs::write(path("key"), made.signing_key.serialize_pem()).unwrap();
-    TlsSpec {
-        addresses: vec![(Ipv4Addr::LOCALHOST, 0).into()],
+    std::fs::write(path("pem"), cert.pem()).unwrap();
+    std::fs::write(path("key"), signing_key.serialize_pem()).unwrap();
+    CertificateFiles {
         certificate: path("pem"),
         key: path("key"),
     }

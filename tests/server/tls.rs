@@ -1,111 +1,113 @@
-//! DNS over TLS: the same answers.
+//! DNS over TLS: what TLS adds to a stream.
 
-use std::net::TcpStream;
-use std::sync::Arc;
+use std::io::{Read, Write};
+use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use hickory_proto::rr::RecordType;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
-use switchback::server::{BindProblem, ListenSpec, Listeners};
+use switchback::server::Patience;
 
-use crate::fixture::{SRV, ZONE, query};
-use crate::house::{House, ask, ask_udp, certificate, tcp};
+use crate::fixture::{SRV, query};
+use crate::house::{House, ask, eventually, framed, is_closed, read_answer, tcp};
 
-fn client(house: &House) -> StreamOwned<ClientConnection, TcpStream> {
-    let mut roots = RootCertStore::empty();
-    let file = house.files.path().join("server.pem");
-    roots
-        .add(CertificateDer::from_pem_file(file).unwrap())
-        .unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"dot".to_vec()];
-    let name = ServerName::try_from("edge.test").unwrap();
-    let connection = ClientConnection::new(Arc::new(config), name).unwrap();
-    StreamOwned::new(connection, tcp(house.tls()))
+#[test]
+fn pipelined_queries_within_tls_are_all_answered() {
+    let house = House::open();
+    let mut stream = house.over_tls();
+    let questions: Vec<u8> = (0..300)
+        .flat_map(|id| framed(&query(id, SRV, RecordType::SRV, None)))
+        .collect();
+    stream.write_all(&questions).unwrap();
+    for id in 0..300_u16 {
+        assert_eq!(read_answer(&mut stream).unwrap()[..2], id.to_be_bytes());
+    }
+    assert_eq!(house.serving().counters().tls.responses, 300);
 }
 
 #[test]
-fn all_transports_give_the_same_answer() {
+fn a_handshake_that_stands_still_is_given_up_and_hinders_nobody() {
+    let house = House::at(&[(Ipv4Addr::LOCALHOST, 0).into()], |listeners| {
+        listeners.with_patience(Patience {
+            query: Duration::from_millis(300),
+            write: Duration::from_millis(300),
+        })
+    });
+    for address in [house.tls(), house.https()] {
+        let mut silent = tcp(address);
+        let mut half = tcp(address);
+        // The head of a TLS record that never comes.
+        half.write_all(&[22, 3, 1, 2, 0, 1]).unwrap();
+        let mut other = house.over_tls();
+        ask(&mut other, &query(2, SRV, RecordType::SRV, None));
+        assert!(is_closed(&mut silent));
+        assert!(is_closed(&mut half));
+    }
+}
+
+#[test]
+fn what_is_no_tls_is_closed_and_costs_no_place() {
     let house = House::open();
-    let mut tls = client(&house);
-    let mut stream = tcp(house.dns());
-    let questions = [
-        (SRV, RecordType::SRV),
-        ("_XMPP-server._TCP.ConToso.TEST.", RecordType::SRV),
-        (ZONE, RecordType::SOA),
-        (ZONE, RecordType::NS),
-        ("www.contoso.test.", RecordType::A),
-        ("www.contoso.test.", RecordType::TXT),
-        ("www.contoso.test.", RecordType::AAAA),
-        ("alias.contoso.test.", RecordType::A),
-        ("far.contoso.test.", RecordType::Unknown(65280)),
-        ("any.wild.contoso.test.", RecordType::A),
-        ("_tcp.contoso.test.", RecordType::A),
-        ("nowhere.contoso.test.", RecordType::A),
-        ("fabrikam.test.", RecordType::A),
-    ];
-    for (name, rtype) in questions {
-        for edns in [None, Some(0), Some(1)] {
-            let question = query(77, name, rtype, edns);
-            let over_udp = ask_udp(house.dns(), &question);
-            let over_tcp = ask(&mut stream, &question);
-            let over_tls = ask(&mut tls, &question);
-            assert_eq!(over_udp, over_tcp, "{name} {rtype} {edns:?}");
-            assert_eq!(over_tcp, over_tls, "{name} {rtype} {edns:?}");
+    for address in [house.tls(), house.https()] {
+        for _ in 0..100 {
+            let mut stream = tcp(address);
+            stream
+                .write_all(&framed(&query(1, SRV, RecordType::SRV, None)))
+                .unwrap();
+            // An alert may come first.
+            let _ = stream.read_to_end(&mut Vec::new());
         }
     }
-    let counters = house.serving().counters();
-    assert_eq!(counters.tls.queries, 39);
-    assert_eq!(counters.tls.responses, 39);
-    assert_eq!(counters.tls.dropped, 0);
+    eventually("all places are free", || {
+        let counters = house.serving().counters();
+        counters.tls.connections + counters.https.connections == 0
+    });
+    ask(&mut house.over_tls(), &query(2, SRV, RecordType::SRV, None));
 }
 
 #[test]
-fn a_bad_certificate_and_a_bad_key_are_both_told() {
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let _within = runtime.enter();
-    let files = tempfile::tempdir().unwrap();
-    let problems = |spec| {
-        let spec = ListenSpec {
-            dns: Vec::new(),
-            tls: Some(spec),
-        };
-        Listeners::bind(&spec).map(drop).unwrap_err()
-    };
-    let good = certificate(&files, "one");
-    let other = certificate(&files, "two");
+fn one_client_gets_64_connections_over_each_transport() {
+    let house = House::open();
+    let open: Vec<_> = [house.tls(), house.https()]
+        .into_iter()
+        .flat_map(|address| (0..64).map(move |_| tcp(address)))
+        .collect();
+    eventually("all are accepted", || {
+        let counters = house.serving().counters();
+        counters.tls.connections == 64 && counters.https.connections == 64
+    });
+    assert!(is_closed(&mut tcp(house.tls())), "the 65th over TLS");
+    assert!(is_closed(&mut tcp(house.https())), "the 65th over HTTPS");
+    // A flood over one transport takes nothing from the others.
+    ask(&mut tcp(house.dns()), &query(3, SRV, RecordType::SRV, None));
+    let counters = house.serving().counters();
+    assert_eq!((counters.tls.refused, counters.https.refused), (1, 1));
+    drop(open);
+    eventually("all places are free", || {
+        house.serving().counters().tls.connections == 0
+    });
+    ask(&mut house.over_tls(), &query(4, SRV, RecordType::SRV, None));
+}
 
-    let mut missing = good.clone();
-    missing.certificate = files.path().join("none.pem");
-    missing.key = good.certificate.clone();
-    let text = problems(missing).to_string();
-    let lines: Vec<&str> = text.lines().collect();
-    assert_eq!(lines.len(), 2, "{text}");
-    assert!(lines[0].contains("none.pem: No such file"), "{text}");
-    assert!(
-        lines[1].contains("one.pem: does not contain a private key"),
-        "{text}"
-    );
-
-    let mut mixed = good.clone();
-    mixed.key = other.key;
-    let error = problems(mixed);
-    assert!(
-        matches!(error.problems[..], [BindProblem::Pair { .. }]),
-        "{error}"
-    );
-
-    let mut not_pem = good;
-    not_pem.certificate = not_pem.key.clone();
-    let text = problems(not_pem).to_string();
-    assert!(
-        text.contains("one.key: does not contain a certificate"),
-        "{text}"
-    );
+#[test]
+fn what_was_accepted_within_tls_before_the_stop_is_answered() {
+    let mut house = House::open();
+    let mut streams: Vec<_> = (0..8).map(|_| house.over_tls()).collect();
+    for stream in &mut streams {
+        ask(stream, &query(0, SRV, RecordType::SRV, None));
+        let questions: Vec<u8> = (1..=50)
+            .flat_map(|id| framed(&query(id, SRV, RecordType::SRV, None)))
+            .collect();
+        stream.write_all(&questions).unwrap();
+    }
+    let serving = house.serving.take().unwrap();
+    let counters = house.runtime.block_on(serving.shut_down());
+    for stream in &mut streams {
+        for id in 1..=50_u16 {
+            let answer = read_answer(stream).expect("accepted before the stop");
+            assert_eq!(answer[..2], id.to_be_bytes());
+        }
+        // The end is said within TLS, so that nobody in between could have cut it short.
+        assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+    }
+    assert_eq!(counters.tls.responses, 8 * 51);
 }

@@ -7,7 +7,7 @@ use super::style::{Paint, duration, tame, widest};
 use super::transferred;
 use crate::admin::status::{
     EndpointStatus, Family, OperationStatus, PoolStatus, ProbeStatus, ServiceStatus, Status,
-    TaskState, TaskStatus, Transport,
+    TaskState, TaskStatus, Transport, TransportCounters,
 };
 use crate::health::Health;
 use crate::time::Wall;
@@ -283,6 +283,8 @@ fn write_server(page: &mut String, status: &Status, paint: Paint) -> fmt::Result
         .map(|socket| match socket.transport {
             Transport::Dns => socket.address.to_string(),
             Transport::Tls => format!("{} (TLS)", socket.address),
+            Transport::Https => format!("{} (HTTPS)", socket.address),
+            Transport::Quic => format!("{} (QUIC)", socket.address),
         })
         .collect();
     writeln!(
@@ -307,12 +309,51 @@ fn write_server(page: &mut String, status: &Status, paint: Paint) -> fmt::Result
             None => writeln!(page)?,
         }
     }
+    if let Some(certificate) = &status.certificate {
+        let left = match certificate.not_after {
+            Some(end) if end > status.now => format!("ends in {}", duration(end.since(status.now))),
+            Some(end) => format!("ended {}", ago(status.now, end)),
+            None => "no end can be read in it".to_owned(),
+        };
+        writeln!(page, "  certificate {}, {left}", certificate.path)?;
+    }
     let counters = status.counters;
     writeln!(
         page,
         "  {} queries, {} responses, {} truncated, {} dropped",
         counters.queries, counters.responses, counters.truncated, counters.dropped
-    )
+    )?;
+    let connected = [
+        ("TCP", counters.tcp),
+        ("TLS", counters.tls),
+        ("HTTPS", counters.https),
+        ("QUIC", counters.quic),
+    ];
+    for (name, counters) in connected {
+        write_connected(page, name, counters)?;
+    }
+    Ok(())
+}
+
+/// A transport with connections, if it was used.
+fn write_connected(page: &mut String, name: &str, counters: TransportCounters) -> fmt::Result {
+    if counters == TransportCounters::default() {
+        return Ok(());
+    }
+    write!(
+        page,
+        "  over {name}: {} queries, {} open connections",
+        counters.queries, counters.connections
+    )?;
+    for (count, what) in [
+        (counters.evicted, "closed for newer ones"),
+        (counters.refused, "over their network's share"),
+    ] {
+        if count > 0 {
+            write!(page, ", {count} {what}")?;
+        }
+    }
+    writeln!(page)
 }
 
 fn ago(now: Wall, at: Wall) -> String {
