@@ -6,6 +6,8 @@
     reason = "the lint knows test functions, not what they call; what is left out is said"
 )]
 
+#[path = "server/addresses.rs"]
+mod addresses;
 #[path = "server/certificate.rs"]
 mod certificate;
 #[path = "server/clients.rs"]

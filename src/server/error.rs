@@ -29,7 +29,7 @@ pub enum BindProblem {
         source: io::Error,
     },
     /// A thread or a pipe could not be had.
-    #[error("cannot start the UDP threads: {0}: raise the limit of tasks or descriptors")]
+    #[error("cannot start the threads of the server: {0}: raise the limit of tasks or descriptors")]
     Resources(#[source] io::Error),
     /// The certificate's file.
     #[error("{path}: {why}: name a PEM file with the server's certificate first, then its issuers", path = path.display())]

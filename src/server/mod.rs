@@ -26,6 +26,7 @@ mod quic;
 mod spec;
 mod stream;
 mod tcp;
+mod threads;
 mod tls;
 mod udp;
 
@@ -57,6 +58,7 @@ use counters::{Tallies, Tally, bump};
 use encrypted::Encrypted;
 use stream::Shared;
 use tcp::Tcp;
+use threads::Threads;
 use udp::Worker;
 
 /// The longest query taken, octets. No question with EDNS options and a signature comes near
@@ -78,6 +80,8 @@ pub struct Listeners {
     workers: Workers,
     tallies: Arc<Tallies>,
     patience: Patience,
+    // Last: what belongs to it is dropped before.
+    threads: Threads,
 }
 
 /// The UDP threads.
@@ -96,15 +100,20 @@ pub struct Serving {
     stop: watch::Sender<bool>,
     workers: Workers,
     shared: Arc<Shared>,
+    _threads: Threads,
 }
 
 impl Listeners {
-    /// Binds every address of `spec`, reads the certificate, and starts the UDP threads, which
-    /// wait for [`Listeners::serve`]. Call it within a tokio runtime.
+    /// Binds every address of `spec`, reads the certificate, and starts the threads, which wait
+    /// for [`Listeners::serve`].
     ///
     /// # Errors
     /// All problems at once, each with its address or file and a remedy.
     pub fn bind(spec: &ListenSpec) -> Result<Listeners, BindError> {
+        let threads = Threads::start().map_err(|error| BindError {
+            problems: vec![BindProblem::Resources(error)],
+        })?;
+        let within = threads.enter();
         let mut problems = Vec::new();
         let mut addrs = LocalAddrs::default();
         let (mut tcp, mut udp) = (Vec::new(), Vec::new());
@@ -128,6 +137,7 @@ impl Listeners {
             .and_then(|spec| Encrypted::bind(spec, &mut addrs, &mut problems));
         let tallies = Arc::new(Tallies::default());
         let workers = start_workers(udp, &tallies).map_err(BindProblem::Resources);
+        drop(within);
         match workers {
             Ok(workers) if problems.is_empty() => Ok(Listeners {
                 addrs,
@@ -136,6 +146,7 @@ impl Listeners {
                 workers,
                 tallies,
                 patience: Patience::default(),
+                threads,
             }),
             workers => {
                 problems.extend(workers.err());
@@ -170,8 +181,7 @@ impl Listeners {
         self
     }
 
-    /// Starts to answer from whatever `snapshots` holds at the time. Call it within a tokio
-    /// runtime.
+    /// Starts to answer from whatever `snapshots` holds at the time.
     #[must_use]
     pub fn serve(self, snapshots: Arc<ArcSwap<Snapshot>>) -> Serving {
         let Listeners {
@@ -181,7 +191,9 @@ impl Listeners {
             workers,
             tallies,
             patience,
+            threads,
         } = self;
+        let within = threads.enter();
         let (stop, stopped) = watch::channel(false);
         let stopped = Stop(stopped);
         let shared = Arc::new(Shared {
@@ -201,12 +213,14 @@ impl Listeners {
             // The channel has room for this one, and its thread waits for it.
             let _ = start.send(Arc::clone(&snapshots));
         }
+        drop(within);
         Serving {
             addrs,
             listeners,
             stop,
             workers,
             shared,
+            _threads: threads,
         }
     }
 }

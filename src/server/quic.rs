@@ -23,7 +23,7 @@ use super::connections::{IN_TOTAL, Seat};
 use super::counters::bump;
 use super::stream::{LAST_WORDS, Shared};
 use super::{QUERY_LIMIT, answer};
-use crate::answer::{Asker, Transport};
+use crate::answer::{Asker, Transport, read};
 use crate::clock;
 
 /// Exchanges of one client at a time.
@@ -33,6 +33,10 @@ const STREAM_WINDOW: u32 = 8 << 10;
 const CONNECTION_WINDOW: u32 = 64 << 10;
 /// What we keep of our answers to one client while it takes them.
 const SEND_WINDOW: u64 = 256 << 10;
+
+/// What is kept of a handshake that waits to be accepted, octets: of one, and of all.
+const INCOMING: u64 = 16 << 10;
+const INCOMING_IN_ALL: u64 = 4 << 20;
 
 /// The codes with which connections and streams end (RFC 9250 section 4.3).
 const NO_ERROR: VarInt = VarInt::from_u32(0);
@@ -55,7 +59,10 @@ pub(super) fn endpoint(socket: UdpSocket, tls: Arc<QuicServerConfig>) -> io::Res
         .datagram_receive_buffer_size(None);
     let mut server = ServerConfig::with_crypto(tls);
     server.transport_config(Arc::new(transport));
-    server.max_incoming(IN_TOTAL);
+    server
+        .max_incoming(IN_TOTAL)
+        .incoming_buffer_size(INCOMING)
+        .incoming_buffer_size_total(INCOMING_IN_ALL);
     Endpoint::new(
         EndpointConfig::default(),
         Some(server),
@@ -135,8 +142,8 @@ async fn serve(incoming: Incoming, caller: Arc<Caller>, seat: Seat, mut stop: St
         biased;
         () = seat.evicted() => return,
         shaken = handshake => shaken,
-        // Whoever is not through with it has asked nothing yet.
-        () = stop.wait() => return,
+        // Who is as good as through with it may have asked already.
+        () = stop.and(LAST_WORDS) => return,
     };
     let Ok(Ok(connection)) = shaken else {
         return;
@@ -263,10 +270,19 @@ impl Caller {
     }
 }
 
-/// The query of a whole stream: one, with its length before it, and with the message ID 0
-/// (RFC 9250 section 4.2.1).
+/// The query of a whole stream: one, with its length before it, with the message ID 0
+/// (RFC 9250 section 4.2.1), and without the option that keeps TCP connections (section 5.5.2).
 fn query_in(octets: &[u8]) -> Option<&[u8]> {
     let (length, query) = octets.split_first_chunk::<2>()?;
     let whole = usize::from(u16::from_be_bytes(*length)) == query.len();
-    (whole && query.starts_with(&[0, 0])).then_some(query)
+    (whole && query.starts_with(&[0, 0]) && !asks_to_be_kept(query)).then_some(query)
+}
+
+fn asks_to_be_kept(query: &[u8]) -> bool {
+    let edns = match read(query) {
+        Some(Ok(query)) => query.edns,
+        Some(Err(refusal)) => refusal.query.edns,
+        None => None,
+    };
+    edns.is_some_and(|edns| edns.keepalive.is_some())
 }

@@ -12,7 +12,7 @@ use tokio_rustls::server::TlsStream;
 use super::accept::{Speaker, Stop};
 use super::connections::Seat;
 use super::counters::Lane;
-use super::stream::{Client, Patience, Shared};
+use super::stream::{Client, LAST_WORDS, Patience, Shared};
 use crate::answer::Transport;
 
 /// Speaks to TLS clients.
@@ -43,8 +43,8 @@ impl Speaker for Tls {
     }
 }
 
-/// Makes the handshake. `None` if it fails, tires us, or the stop comes first: whoever is not
-/// through with it has asked nothing yet.
+/// Makes the handshake. `None` if it fails, tires us, or lasts beyond the stop: only who is as
+/// good as through with it then may have asked already.
 pub(super) async fn shake_hands(
     acceptor: &TlsAcceptor,
     stream: TcpStream,
@@ -56,6 +56,6 @@ pub(super) async fn shake_hands(
     tokio::select! {
         biased;
         shaken = handshake => shaken.ok()?.ok(),
-        () = stop.wait() => None,
+        () = stop.and(LAST_WORDS) => None,
     }
 }

@@ -19,7 +19,8 @@ pub(crate) const SRV: &str = "_xmpp-server._tcp.contoso.test.";
 /// The zone.
 pub(crate) const ZONE: &str = "contoso.test.";
 
-const TEXT: &str = "\
+/// Its master file.
+pub(crate) const TEXT: &str = "\
 $TTL 300
 @      SOA  ns1 hostmaster 1 7200 3600 1209600 300
        NS   ns1
@@ -34,8 +35,13 @@ far    TYPE65280 \\# 3 010203
 /// The snapshot number `generation`: the zone's serial and the weight of the SRV records are the
 /// generation, each edge's address ends in it, and the pools change places with each.
 pub(crate) fn snapshot(generation: u16) -> Arc<Snapshot> {
+    snapshot_of(TEXT, generation)
+}
+
+/// The same of another master file.
+pub(crate) fn snapshot_of(text: &str, generation: u16) -> Arc<Snapshot> {
     let origin = zone::Name::from_text(ZONE.as_bytes(), None).unwrap();
-    let file = zone::parse("contoso.test.zone", TEXT.as_bytes(), &origin, &mut |_| {
+    let file = zone::parse("contoso.test.zone", text.as_bytes(), &origin, &mut |_| {
         Err("nothing is included".to_owned())
     });
     let file = file.unwrap();

@@ -111,7 +111,13 @@ fn what_breaks_the_protocol_ends_the_connection_with_its_code() {
     response[4] |= 0x80;
     let mut too_long = vec![0x13, 0x88];
     too_long.resize(5002, 0);
+    // An OPT record with the option 11 of RFC 7828.
+    let mut kept = query(0, SRV, RecordType::SRV, None);
+    kept[11] = 1;
+    kept.extend_from_slice(&[0, 0, 41, 4, 0xd0, 0, 0, 0, 0, 0, 4, 0, 11, 0, 0]);
+    let kept = framed(&kept);
     let cases = [
+        &kept,
         &good[..good.len() - 1],
         &[&good[..], &[0]].concat(),
         &[],

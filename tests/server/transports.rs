@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use hickory_proto::rr::RecordType;
 
-use crate::fixture::{SRV, ZONE, query};
+use crate::fixture::{self, SRV, ZONE, query};
 use crate::house::{House, ask, ask_udp, tcp};
 use crate::https::{exchange, get};
 use crate::quic;
@@ -87,6 +87,23 @@ fn all_transports_give_the_same_answer() {
         assert_eq!(count.dropped, 0);
     }
     assert_eq!(counters.tls.responses, 39);
+}
+
+#[test]
+fn an_answer_of_almost_64_kib_arrives_whole_over_every_transport() {
+    let house = House::open();
+    let large: String = (0..240)
+        .map(|number| format!("large TXT \"{number:0>240}\"\n"))
+        .collect();
+    let text = format!("{}{large}", fixture::TEXT);
+    house.snapshots.store(fixture::snapshot_of(&text, 1));
+    let mut clients = Clients::of(&house);
+    let question = query(0, "large.contoso.test.", RecordType::TXT, Some(0));
+    let answer = same_everywhere(&house, &mut clients, &question);
+    assert!(answer.len() > 60_000, "{}", answer.len());
+    // TC is clear, and over UDP it is set.
+    assert_eq!(answer[2] & 2, 0);
+    assert_eq!(ask_udp(house.dns(), &question)[2] & 2, 2);
 }
 
 #[test]
