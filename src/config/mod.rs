@@ -5,11 +5,13 @@
 //! | `reader` | TOML to values with places; refuses unknown keys |
 //! | `spec` | what may be written |
 //! | `pools`, `primaries`, `probes`, `server`, `services`, `steps`, `zones` | what it means, with all defaults |
+//! | `ahead` | master files, read on all processors |
 //! | `names`, `paths`, `duration` | the values that several of them share |
 //! | `problem` | errors and warnings, collected until all has been read |
 //!
 //! Reading never stops at a fault, so that one run tells all of them.
 
+mod ahead;
 mod duration;
 mod names;
 mod owned;

@@ -1,9 +1,10 @@
 //! `[[zone]]` to loaded zones, and what services and servers own in them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::ahead::{Ahead, Unread};
 use super::names;
 use super::paths::Base;
 use super::pools::Pools;
@@ -15,7 +16,7 @@ use crate::secondary::Primary;
 use crate::snapshot::ServiceRecord;
 use crate::tsig::Keys;
 use crate::zone::rdata::{rtype, type_name};
-use crate::zone::{Absence, Name, Position, Positions, Zone, ZoneError, ZoneFile, parse};
+use crate::zone::{Absence, Name, Position, Positions, Zone, ZoneError, ZoneFile};
 
 /// A zone with where it came from.
 #[derive(Clone, Debug)]
@@ -54,8 +55,10 @@ pub(super) struct Zones {
     pub(super) loaded: Vec<LoadedZone>,
     pub(super) groups: BTreeSet<String>,
     positions: Vec<Positions>,
+    /// The files of a directory, until each has its turn.
+    ahead: Ahead,
     /// Origins that were named, readable or not.
-    origins: BTreeSet<Name>,
+    origins: HashSet<Name>,
 }
 
 /// Reads all zones.
@@ -134,6 +137,7 @@ impl Zones {
                 ),
             );
         }
+        self.ahead = Ahead::read(&files);
         for file in files {
             let stem = file
                 .file_stem()
@@ -193,23 +197,7 @@ impl Zones {
         if !self.take_origin(&origin, at, notes) {
             return;
         }
-        let text = match std::fs::read(&file) {
-            Ok(text) => text,
-            Err(error) => {
-                notes.error(
-                    at,
-                    format!(
-                        "zone file '{}' cannot be read ({error}), correct the path",
-                        file.display()
-                    ),
-                );
-                return;
-            }
-        };
-        let directory = file.parent().unwrap_or(Path::new("/")).to_owned();
-        let mut include =
-            |name: &str| std::fs::read(directory.join(name)).map_err(|error| error.to_string());
-        match parse(&file.to_string_lossy(), &text, &origin, &mut include) {
+        match self.ahead.take(&origin, &file) {
             Ok(ZoneFile {
                 zone,
                 warnings,
@@ -226,26 +214,30 @@ impl Zones {
                     source,
                 });
             }
-            Err(errors) => errors
+            Err(Unread::File(error)) => notes.error(
+                at,
+                format!(
+                    "zone file '{}' cannot be read ({error}), correct the path",
+                    file.display()
+                ),
+            ),
+            Err(Unread::Text(errors)) => errors
                 .into_iter()
                 .for_each(|error| notes.error_elsewhere(error.into())),
         }
     }
 
     /// The deepest loaded zone that `name` lies in.
-    fn zone_of(&self, name: &Name) -> Option<usize> {
-        let inside = self
-            .loaded
-            .iter()
-            .enumerate()
-            .filter(|(_, zone)| name.is_at_or_below(zone.zone.origin()));
-        inside
-            .max_by_key(|(_, zone)| zone.zone.origin().wire().len())
-            .map(|(index, _)| index)
+    fn zone_of(by_origin: &HashMap<&Name, usize>, name: &Name) -> Option<usize> {
+        at_or_above(name).find_map(|above| by_origin.get(&above).copied())
     }
 
     /// Checks that what services and servers own lies in a zone, and that nothing else does.
     pub(super) fn check_ownership(&self, pools: &Pools, services: &Services, notes: &mut Notes) {
+        let loaded = self.loaded.iter().enumerate();
+        let by_origin: HashMap<&Name, usize> = loaded
+            .map(|(index, zone)| (zone.zone.origin(), index))
+            .collect();
         let mut owned: BTreeMap<(Name, u16), (String, usize)> = BTreeMap::new();
         let mut claim = |name: &Name, kind: u16, who: String, at: usize, notes: &mut Notes| {
             if let Some((other, earlier)) = owned.get(&(name.clone(), kind)) {
@@ -257,7 +249,7 @@ impl Zones {
             owned.insert((name.clone(), kind), (who, at));
         };
         for (server, name) in &pools.servers {
-            if self.zone_of(&name.value).is_some() {
+            if Self::zone_of(&by_origin, &name.value).is_some() {
                 for kind in [rtype::A, rtype::AAAA] {
                     claim(
                         &name.value,
@@ -275,10 +267,7 @@ impl Zones {
                     ServiceRecord::Srv { owner, .. } => (owner, &[rtype::SRV]),
                     ServiceRecord::Address { owner } => (owner, &[rtype::A, rtype::AAAA]),
                 };
-                let named = self
-                    .origins
-                    .iter()
-                    .any(|origin| owner.is_at_or_below(origin));
+                let named = at_or_above(owner).any(|above| self.origins.contains(&above));
                 if !named {
                     notes.error(record.at, format!("'{owner}' lies in no [[zone]], a service's records are served inside a zone, load it or correct the name"));
                 }
@@ -294,7 +283,7 @@ impl Zones {
             }
         }
         for ((name, kind), (who, at)) in &owned {
-            if let Some(index) = self.zone_of(name) {
+            if let Some(index) = Self::zone_of(&by_origin, name) {
                 self.check_static(index, name, *kind, who, *at, notes);
             }
         }
@@ -339,6 +328,11 @@ impl Zones {
             notes.error(at, format!("'{name}' of {who} lies at or below a delegation or DNAME of zone '{}', it would never be served (RFC 1034 section 4.2.1), remove that", zone.zone.origin()));
         }
     }
+}
+
+/// The name, then the names above it up to the root.
+fn at_or_above(name: &Name) -> impl Iterator<Item = Name> {
+    std::iter::successors(Some(name.clone()), Name::parent)
 }
 
 fn at_place(place: &Position, message: String) -> Problem {

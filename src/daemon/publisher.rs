@@ -1,6 +1,6 @@
 //! From publications to the one snapshot that answers: numbers first, then one swap.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -71,6 +71,8 @@ impl Ground {
             }
         });
         let zones: Vec<ServedFile> = zones.collect();
+        let groups = zones.iter().map(|file| (file.zone.origin(), &file.group));
+        let group_by_origin: HashMap<&Name, &String> = groups.collect();
         let mut touched = BTreeMap::new();
         for (service, records) in &config.records {
             let owners = records.iter().map(|record| match record {
@@ -81,7 +83,7 @@ impl Ground {
             let servers = server_names(&config.policy, service);
             let groups = owners
                 .chain(servers)
-                .filter_map(|name| group_of(&zones, &name));
+                .filter_map(|name| group_of(&group_by_origin, &name));
             touched.insert(service.clone(), groups.collect());
         }
         let services = config.policy.services.iter();
@@ -349,10 +351,7 @@ fn sources(config: &Config) -> Vec<(Name, Arc<[Source]>)> {
 }
 
 /// The group of the zone that a name lies in: of the deepest one.
-fn group_of(zones: &[ServedFile], name: &Name) -> Option<String> {
-    let holds = zones
-        .iter()
-        .filter(|file| name.is_at_or_below(file.zone.origin()));
-    let deepest = holds.max_by_key(|file| file.zone.origin().labels().count())?;
-    Some(deepest.group.clone())
+fn group_of(groups: &HashMap<&Name, &String>, name: &Name) -> Option<String> {
+    let mut above = std::iter::successors(Some(name.clone()), Name::parent);
+    above.find_map(|above| groups.get(&above).map(|group| (*group).clone()))
 }

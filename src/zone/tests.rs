@@ -118,11 +118,19 @@ fn a_zone_must_be_sound() {
 
 #[test]
 fn what_is_odd_is_a_warning() {
+    let large: String = (0..300)
+        .map(|at| format!("x TXT {at} {}\n", "y".repeat(220)))
+        .collect();
     for (what, text) in [
         ("is an alias", "al CNAME x.b.\n@ MX 10 al"),
         ("has no address", "sub NS ns.sub"),
         ("has no duplicates", "x A 192.0.2.1\nx A 192.0.2.1"),
         ("is never served", "sub NS ns.b.\nx.sub TXT x"),
+        ("is never served", "old DNAME b.\nx.old A 192.0.2.1"),
+        ("is the child's to say", "sub NS ns.b.\nsub TXT x"),
+        ("stands at no delegation", "x A 192.0.2.1\nx DS 1 8 2 00"),
+        ("stands at a wildcard", "*.w NS ns.b."),
+        ("does not fit a message", &large),
     ] {
         let warnings = read(text).unwrap().warnings;
         assert!(
@@ -131,7 +139,7 @@ fn what_is_odd_is_a_warning() {
         );
     }
     assert!(
-        read("sub NS ns.sub\nns.sub A 192.0.2.1\n@ MX 0 .")
+        read("sub NS ns.sub\nns.sub A 192.0.2.1\nsub DS 1 8 2 00\nold DNAME b.\n@ MX 0 .")
             .unwrap()
             .warnings
             .is_empty()

@@ -94,12 +94,22 @@ impl Tree {
         builder.finish(apex.wire())
     }
 
+    /// A tree without any name, not even that of an apex.
+    #[must_use]
+    pub fn empty() -> Tree {
+        Tree {
+            octets: Box::default(),
+            places: Box::default(),
+            index: Index::build(std::iter::empty()),
+        }
+    }
+
     /// The tree of nodes that stand in `octets` at `places`.
     pub(super) fn new(octets: Box<[u8]>, places: Box<[u32]>) -> Tree {
         let mut tree = Tree {
             octets,
             places,
-            index: Index::build(std::iter::empty()),
+            ..Tree::empty()
         };
         let names = tree.places.iter().map(|place| {
             let owner = tree.node(*place).owner;
