@@ -9,8 +9,9 @@ use std::path::PathBuf;
 use switchback::admin::explain::{Explain, ExplainedPool};
 use switchback::admin::status::{
     CertificateStatus, Counters, EndpointStatus, Family, Halt, Ineligible, Isolation, Listening,
-    Look, Mask, OperationStatus, PoolStatus, ProbeStatus, Ranked, ServerStatus, ServiceStatus,
-    Status, StoreStatus, TaskState, TaskStatus, Transport, TransportCounters, ZoneStatus,
+    Look, Mask, OperationStatus, PoolStatus, PrimaryTrouble, ProbeStatus, Ranked, ServerStatus,
+    ServiceStatus, Status, StoreStatus, TaskState, TaskStatus, Transferred, TransferredState,
+    Transport, TransportCounters, ZoneStatus,
 };
 use switchback::admin::text::{self, Paint};
 use switchback::failover::Standby;
@@ -187,6 +188,28 @@ fn task(name: &str, state: TaskState, server: Option<&str>, output: &str) -> Tas
     }
 }
 
+/// A zone that no primary has given for too long.
+fn expired() -> Transferred {
+    Transferred {
+        state: TransferredState::Expired,
+        primaries: vec![
+            "192.0.2.1:53".to_owned(),
+            "192.0.2.2:853 (ns2.test)".to_owned(),
+        ],
+        primary_serial: Some(Serial(2_026_112_401)),
+        refreshed: Some(ago_s(7200)),
+        expires: Some(ago_s(60)),
+        next: Some(ago_s(0)),
+        troubles: vec![PrimaryTrouble {
+            primary: "192.0.2.1:53".to_owned(),
+            why: "it cannot be reached: no route".to_owned(),
+            at: ago_s(5),
+        }],
+        replaced: vec!["'edge1.contoso.test. A' of the primary is not served".to_owned()],
+        unkept: Some("a restart would lose this version: disk full".to_owned()),
+    }
+}
+
 fn in_trouble() -> Status {
     let mut status = well();
     status.alarms = vec!["xmpp-federation: the runbook halted, edgepool1 is down".to_owned()];
@@ -195,6 +218,7 @@ fn in_trouble() -> Status {
         families: vec![Family::V4, Family::V6],
     });
     status.store.failed = Some("No space left on device".to_owned());
+    status.zones[0].transferred = Some(expired());
     let probe = looked("stream-error", Some("evil\x1b[2J"), 0, 3);
     status.pools[0] = PoolStatus {
         name: "edgepool1".into(),

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use super::*;
 use crate::ids::{Generation, Serial};
 use crate::snapshot::SnapshotSpec;
-use crate::zone::{Name, parse};
+use crate::zone::{Absence, Name, Zone, parse};
 
 const OPT: &[u8] = &[0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0];
 
@@ -181,4 +181,44 @@ fn the_soa_has_the_serial_of_the_snapshot() {
     let response = get(&ask("a.test.", 6, &[])).unwrap();
     let serial = response.len() - 20;
     assert_eq!(response[serial..serial + 4], [0, 0, 0, 77]);
+}
+
+#[test]
+fn a_zone_without_data_is_a_failure_that_says_why() {
+    for (absence, code) in [(Absence::NotYet, 14), (Absence::Expired, 24)] {
+        let text = "@ 60 SOA ns h 1 1 1 1 300\n@ 60 NS ns.b.\nalias 60 CNAME x.b.test.\n";
+        let mut include = |_: &str| Err("none".to_owned());
+        let a = parse(
+            "z",
+            text.as_bytes(),
+            &"test.".parse().unwrap(),
+            &mut include,
+        );
+        let b = Zone::without_data(&"b.test.".parse().unwrap(), absence).unwrap();
+        let snapshot = Snapshot::build(&SnapshotSpec {
+            generation: Generation(1),
+            settings: Arc::default(),
+            zones: vec![(a.unwrap().zone, Serial(1)), (Arc::new(b), Serial(2))],
+            services: vec![],
+            servers: vec![],
+        })
+        .unwrap();
+        let get = |name: &str, additional: &[&[u8]]| {
+            let mut out = Vec::new();
+            let asker = asker(Transport::Udp);
+            respond(&snapshot, &ask(name, 1, additional), &asker, &mut out);
+            out
+        };
+        // SERVFAIL without AA, at the apex and below, and not the parent's NXDOMAIN.
+        for name in ["b.test.", "x.y.b.test."] {
+            let out = get(name, &[OPT]);
+            assert_eq!((out[2] & 0x04, out[3] & 0xf), (0, 2), "{name}");
+            let option = [0, 15, 0, 2, 0, code];
+            assert!(out.windows(6).any(|octets| octets == option), "{out:?}");
+            assert_eq!(get(name, &[])[3] & 0xf, 2);
+        }
+        // Behind an alias the client meets it by itself.
+        let out = get("alias.test.", &[]);
+        assert_eq!((out[2] & 0x04, out[3] & 0xf, out[7]), (4, 0, 1));
+    }
 }

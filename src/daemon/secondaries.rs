@@ -453,7 +453,7 @@ fn prepare(job: &Job, brought: Brought, images: &Images) -> Result<Taken, Failur
     Ok(Taken::Version {
         unkept: written
             .err()
-            .map(|error| format!("served, but would be lost by a restart: {error}")),
+            .map(|error| format!("a restart would lose this version: {error}")),
         held,
         owned: Arc::clone(&job.owned),
     })

@@ -13,6 +13,7 @@ mod primary;
 mod switchback;
 
 use std::net::TcpListener;
+use std::path::Path;
 
 use ::switchback::zone::rdata::rtype;
 use hickory_proto::op::ResponseCode;
@@ -33,6 +34,7 @@ fn setup(program: Program, secondary: u16) -> Setup {
         program,
         secondary,
         signed: false,
+        tls: None,
     }
 }
 
@@ -166,6 +168,46 @@ fn notify_brings_a_change_at_once() {
             );
         }
     });
+}
+
+/// Writes a certificate for `name` that is its own issuer.
+fn certify(folder: &Path, name: &str) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new([name.to_owned()]).unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    std::fs::write(folder.join("server.pem"), certificate.pem()).unwrap();
+    std::fs::write(folder.join("server.key"), key.serialize_pem()).unwrap();
+}
+
+#[test]
+fn over_tls_the_primary_must_have_the_name_that_is_configured() {
+    let test = "over_tls_the_primary_must_have_the_name_that_is_configured";
+    if !Program::Named.is_there(test) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    certify(folder.path(), "ns1.contoso.test");
+    let (port, tls) = (free_port(), free_port());
+    let with_tls = Setup {
+        tls: Some(tls),
+        ..setup(Program::Named, port)
+    };
+    let primary = Primary::start(with_tls, folder.path(), SLOW, "a A 192.0.2.1\n");
+    let from = |name: &str| {
+        format!("[{{ address = \"127.0.0.1:{tls}\", tls = \"{name}\", ca_file = \"server.pem\" }}]")
+    };
+    let switchback = Switchback::start(folder.path(), port, &from("ns2.contoso.test"), "");
+    wait_for("the other name to be refused", || {
+        let zone = switchback.zone()?;
+        let why = zone["transferred"]["troubles"][0]["why"].as_str()?;
+        (why.starts_with("TLS:") && why.contains("ns2.contoso.test")).then_some(())
+    });
+    switchback.says("a.contoso.test.", ResponseCode::ServFail);
+    switchback.configure(&from("ns1.contoso.test"), "");
+    switchback.control(&["reload"]);
+    switchback.answers("a.contoso.test.", RecordType::A, &["192.0.2.1"]);
+    primary.change(SLOW, "a A 192.0.2.2\n");
+    switchback.answers("a.contoso.test.", RecordType::A, &["192.0.2.2"]);
 }
 
 fn a(last: u8) -> Record {

@@ -34,6 +34,9 @@ pub(crate) struct Setup {
     pub(crate) secondary: u16,
     /// Whether transfers and NOTIFY are signed with the key `transfer`.
     pub(crate) signed: bool,
+    /// Where it answers over TLS too, with `server.pem` and `server.key` of the folder above its
+    /// own; named only.
+    pub(crate) tls: Option<u16>,
 }
 
 /// A primary that runs; it ends with the value.
@@ -231,6 +234,17 @@ impl Primary {
 
     fn named(&self) -> String {
         let (folder, port, to) = (self.folder.display(), self.port, self.setup.secondary);
+        // Beside TCP also over TLS (RFC 9103).
+        let (tls, local) = match self.setup.tls {
+            Some(tls) => (
+                format!(" listen-on port {tls} tls local {{ 127.0.0.1; }};"),
+                format!(
+                    "tls local {{ cert-file \"{folder}/../server.pem\"; key-file \
+                     \"{folder}/../server.key\"; }};\n"
+                ),
+            ),
+            None => (String::new(), String::new()),
+        };
         let (who, with) = if self.setup.signed {
             ("key transfer", " key transfer")
         } else {
@@ -240,7 +254,7 @@ impl Primary {
             "key transfer {{ algorithm hmac-sha256; secret \"{SECRET}\"; }};\noptions {{ directory \
              \"{folder}\"; listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }}; \
              pid-file \"{folder}/pid\"; session-keyfile \"{folder}/session\"; recursion no; \
-             notify-rate 1000; startup-notify-rate 1000; }};\ncontrols {{ }};\nzone \"{ORIGIN}\" \
+             notify-rate 1000; startup-notify-rate 1000; notify-delay 0;{tls} }};\n{local}controls {{ }};\nzone \"{ORIGIN}\" \
              {{ type primary; file \"{folder}/zone\"; ixfr-from-differences yes; journal \
              \"{folder}/journal\"; allow-transfer {{ {who}; }}; notify explicit; also-notify {{ \
              127.0.0.1 port {to}{with}; }}; }};\n"
