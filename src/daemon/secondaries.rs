@@ -20,7 +20,7 @@ use crate::store::Images;
 use crate::telemetry;
 use crate::time::{Mono, Now};
 use crate::visit::{Found, Patience, VisitError, visit};
-use crate::zone::{Absence, Name, TreeTooLarge, Zone};
+use crate::zone::{Absence, Name, Received, TreeTooLarge, Zone};
 
 /// So many visits at a time: a start with thousands of zones must not starve the answers.
 const VISITS: usize = 8;
@@ -158,7 +158,7 @@ impl Secondaries {
         let Some((header, records)) = read.map_err(|error| error.to_string())? else {
             return Ok(None);
         };
-        match Held::new(origin, records, owned) {
+        match Held::new(records, owned) {
             Ok(held) => Ok(Some((held, header))),
             Err(error) => Err(format!(
                 "the version of before, serial {}, cannot be served: {error}",
@@ -435,9 +435,10 @@ fn prepare(job: &Job, brought: Brought, images: &Images) -> Result<Taken, Failur
         let records = match (brought, &job.held) {
             (Brought::Changes(changes), Some(held)) => held.changed(changes)?,
             (Brought::Whole(records), _) => records,
-            (Brought::Changes(_) | Brought::Nothing(_), _) => Vec::new(),
+            // Neither comes without a version that is held: the check tells what is missing.
+            (Brought::Changes(_) | Brought::Nothing(_), _) => Received::new(&job.origin),
         };
-        Held::new(&job.origin, records, &job.owned)
+        Held::new(records, &job.owned)
     };
     let held = version().map_err(|error| Failure {
         wants_whole: is_change && error.asks_for_the_whole(),

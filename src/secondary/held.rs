@@ -1,6 +1,6 @@
 //! The version of a zone that we hold: what changes make of it, and what services take from it.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use super::error::TransferError;
 use super::stream::Change;
 use crate::ids::{Serial, ServerName, ServiceName};
 use crate::zone::rdata::{canonical, rtype, type_name};
-use crate::zone::{Name, Record, Zone};
+use crate::zone::{Key, Name, Node, Received, Record, RecordRef, Zone};
 
 /// What services and servers own in a zone, by name and type, and who does.
 pub type Owned = BTreeMap<(Name, u16), Owner>;
@@ -42,14 +42,13 @@ pub struct Held {
 }
 
 impl Held {
-    /// The zone of `records`, with what is `owned` set aside.
+    /// The zone of `received`, with what is `owned` set aside.
     ///
     /// # Errors
-    /// [`TransferError::NoZone`].
-    pub fn new(origin: &Name, records: Vec<Record>, owned: &Owned) -> Result<Held, TransferError> {
-        let zone = Zone::from_records(origin, records).map_err(no_zone)?;
+    /// [`TransferError::NoZone`], [`TransferError::HandedOff`].
+    pub fn new(received: Received, owned: &Owned) -> Result<Held, TransferError> {
         let held = Held {
-            zone: Arc::new(zone),
+            zone: Arc::new(received.into_zone().map_err(no_zone)?),
             aside: Vec::new(),
         };
         held.laid_under(owned)
@@ -61,31 +60,18 @@ impl Held {
         self.zone.file_serial()
     }
 
-    /// All that the primary sent.
-    pub fn records(&self) -> impl Iterator<Item = Record> {
-        let nodes = self.zone.tree().nodes().flat_map(|node| {
-            let owner = Name::from_wire(node.owner()).ok();
-            owner.into_iter().flat_map(move |owner| {
-                node.rrsets().flat_map(move |rrset| {
-                    let owner = owner.clone();
-                    rrset.records().map(move |rdata| Record {
-                        owner: owner.clone(),
-                        rtype: rrset.rtype,
-                        ttl: rrset.ttl,
-                        rdata: rdata.to_vec(),
-                    })
-                })
-            })
-        });
-        nodes.chain(self.aside.iter().cloned())
+    /// All that the primary sent: what is served, in canonical order, then what is set aside.
+    pub fn records(&self) -> impl Iterator<Item = RecordRef<'_>> {
+        let served = self.zone.tree().nodes().flat_map(records_of);
+        served.chain(self.aside.iter().map(RecordRef::from))
     }
 
     /// The records of the version that `changes` lead to.
     ///
     /// # Errors
-    /// A record is to go that is not there.
-    pub fn changed(&self, changes: Vec<Change>) -> Result<Vec<Record>, TransferError> {
-        let mut touched: HashMap<(Name, u16), Vec<Record>> = HashMap::new();
+    /// A record is to go that is not there; or there are too many.
+    pub fn changed(&self, changes: Vec<Change>) -> Result<Received, TransferError> {
+        let mut touched = Touched::default();
         let mut soa = None;
         for change in changes {
             for record in change.gone {
@@ -107,35 +93,69 @@ impl Held {
             soa = Some(change.soa);
         }
         if let Some(soa) = soa {
-            touched.insert((soa.owner.clone(), rtype::SOA), vec![soa]);
+            let here = touched.entry(soa.owner.key().as_slice().into());
+            here.or_default().insert(rtype::SOA, vec![soa]);
         }
-        let is_touched = |record: &Record| {
-            // Hashing a name costs a copy of a pointer, and a change touches few.
-            touched.contains_key(&(record.owner.clone(), record.rtype))
+        self.merged(touched)
+    }
+
+    /// What is held with the `touched` RRsets in place of those of before. All stands in canonical
+    /// order but for what was set aside, so that a small change of a large zone sorts nothing.
+    fn merged(&self, touched: Touched) -> Result<Received, TransferError> {
+        let mut received = Received::new(self.zone.origin());
+        let mut changes = touched.iter().peekable();
+        for node in self.zone.tree().nodes() {
+            let key = Key::of_wire(node.owner());
+            while let Some((_, rrsets)) =
+                changes.next_if(|(changed, _)| ***changed < *key.as_slice())
+            {
+                add_all(
+                    &mut received,
+                    rrsets.values().flatten().map(RecordRef::from),
+                )?;
+            }
+            let here = changes.next_if(|(changed, _)| ***changed == *key.as_slice());
+            let Some((_, rrsets)) = here else {
+                add_all(&mut received, records_of(node))?;
+                continue;
+            };
+            let stays = records_of(node).filter(|record| !rrsets.contains_key(&record.rtype));
+            add_all(&mut received, stays)?;
+            add_all(
+                &mut received,
+                rrsets.values().flatten().map(RecordRef::from),
+            )?;
+        }
+        for (_, rrsets) in changes {
+            add_all(
+                &mut received,
+                rrsets.values().flatten().map(RecordRef::from),
+            )?;
+        }
+        let is_touched = |record: &&Record| {
+            let here = touched.get(record.owner.key().as_slice());
+            here.is_some_and(|rrsets| rrsets.contains_key(&record.rtype))
         };
-        let mut records: Vec<Record> = self.records().filter(|old| !is_touched(old)).collect();
-        records.extend(touched.into_values().flatten());
-        Ok(records)
+        let aside = self.aside.iter().filter(|record| !is_touched(record));
+        add_all(&mut received, aside.map(RecordRef::from))?;
+        Ok(received)
     }
 
     /// The RRset that `record` belongs to, as the changes so far have left it.
-    fn touch<'t>(
-        &self,
-        touched: &'t mut HashMap<(Name, u16), Vec<Record>>,
-        record: &Record,
-    ) -> &'t mut Vec<Record> {
-        let key = (record.owner.clone(), record.rtype);
-        touched.entry(key).or_insert_with(|| {
-            let node = self.zone.tree().get(&record.owner.key());
-            let rrset = node.and_then(|node| node.rrset(record.rtype));
-            let served = rrset.into_iter().flat_map(|rrset| {
-                rrset.records().map(move |rdata| Record {
+    fn touch<'t>(&self, touched: &'t mut Touched, record: &Record) -> &'t mut Vec<Record> {
+        let key = record.owner.key();
+        let here = touched.entry(key.as_slice().into()).or_default();
+        here.entry(record.rtype).or_insert_with(|| {
+            let node = self.zone.tree().get(&key);
+            let served = node.into_iter().flat_map(records_of);
+            let served = served
+                .filter(|old| old.rtype == record.rtype)
+                .map(|old| Record {
                     owner: record.owner.clone(),
-                    rtype: rrset.rtype,
-                    ttl: rrset.ttl,
-                    rdata: rdata.to_vec(),
-                })
-            });
+                    rtype: old.rtype,
+                    ttl: old.ttl,
+                    rdata: old.rdata.to_vec(),
+                });
             let aside = self
                 .aside
                 .iter()
@@ -176,10 +196,23 @@ impl Held {
         if !goes && self.aside.iter().all(is_wanted) {
             return Ok(self.clone());
         }
-        let (aside, records) = self.records().partition(is_wanted);
-        let zone = Zone::from_records(self.zone.origin(), records).map_err(no_zone)?;
+        let (mut kept, mut aside) = (Received::new(self.zone.origin()), Vec::new());
+        for record in self.records() {
+            let owner = Name::from_wire(record.owner).map_err(|_| TOO_MUCH)?;
+            let key = (owner, record.rtype);
+            if wanted.contains(&key) {
+                aside.push(Record {
+                    owner: key.0,
+                    rtype: record.rtype,
+                    ttl: record.ttl,
+                    rdata: record.rdata.to_vec(),
+                });
+            } else {
+                kept.add(record).map_err(|_| TOO_MUCH)?;
+            }
+        }
         Ok(Held {
-            zone: Arc::new(zone),
+            zone: Arc::new(kept.into_zone().map_err(no_zone)?),
             aside,
         })
     }
@@ -213,6 +246,35 @@ impl Held {
         });
         said.collect()
     }
+}
+
+/// RRsets by the key of their owner and by type.
+type Touched = BTreeMap<Box<[u8]>, BTreeMap<u16, Vec<Record>>>;
+
+/// A tree, and so what becomes of one, has less than 4 GiB.
+const TOO_MUCH: TransferError = TransferError::TooLarge {
+    limit: 4 << 30,
+    unit: "octets",
+};
+
+fn records_of(node: Node<'_>) -> impl Iterator<Item = RecordRef<'_>> {
+    node.rrsets().flat_map(move |rrset| {
+        rrset.records().map(move |rdata| RecordRef {
+            owner: node.owner(),
+            rtype: rrset.rtype,
+            ttl: rrset.ttl,
+            rdata,
+        })
+    })
+}
+
+fn add_all<'r>(
+    received: &mut Received,
+    mut records: impl Iterator<Item = RecordRef<'r>>,
+) -> Result<(), TransferError> {
+    records
+        .try_for_each(|record| received.add(record))
+        .map_err(|_| TOO_MUCH)
 }
 
 fn no_zone(faults: Vec<crate::zone::Fault>) -> TransferError {
@@ -272,10 +334,13 @@ mod tests {
     }
 
     /// All A records as `owner last`, sorted.
-    fn addresses(records: impl Iterator<Item = Record>) -> Vec<String> {
+    fn addresses<'r>(records: impl Iterator<Item = RecordRef<'r>>) -> Vec<String> {
         let of_a = records.filter(|record| record.rtype == rtype::A);
         let mut shown: Vec<String> = of_a
-            .map(|record| format!("{} {}", record.owner, record.rdata[3]))
+            .map(|record| {
+                let owner = Name::from_wire(record.owner).unwrap();
+                format!("{owner} {}", record.rdata[3])
+            })
             .collect();
         shown.sort();
         shown
@@ -302,7 +367,7 @@ mod tests {
             change(2, &[("c.z.", 4)], &[("a.z.", 9)]),
         ];
         let records = held.changed(changes).unwrap();
-        let next = Held::new(held.zone.origin(), records, &Owned::new()).unwrap();
+        let next = Held::new(records, &Owned::new()).unwrap();
         assert_eq!(next.serial(), Serial(3));
         assert_eq!(addresses(next.records()), ["a.z. 9", "b.z. 3"]);
         // What was held is as it was.
@@ -346,8 +411,11 @@ mod tests {
         let records = held
             .changed(vec![change(1, &[("a.z.", 1)], &[("a.z.", 7)])])
             .unwrap();
-        let next = Held::new(held.zone.origin(), records, &owned).unwrap();
-        assert_eq!(addresses(next.aside.iter().cloned()), ["a.z. 7"]);
+        let next = Held::new(records, &owned).unwrap();
+        assert_eq!(
+            addresses(next.aside.iter().map(RecordRef::from)),
+            ["a.z. 7"]
+        );
         let free = next.laid_under(&Owned::new()).unwrap();
         assert!(free.aside.is_empty() && node(&free, "a.z.") && node(&free, "b.z."));
         let same = free.laid_under(&Owned::new()).unwrap();

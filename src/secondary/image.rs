@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::Serial;
 use crate::time::Wall;
 use crate::zone::rdata::is_well_formed;
-use crate::zone::{Name, Record};
+use crate::zone::{Name, Received, RecordRef};
 
 const MAGIC: &[u8] = b"switchback zone 1\n";
 /// No label is so long: it ends the records.
@@ -50,10 +50,10 @@ pub enum ImageError {
 ///
 /// # Errors
 /// What `out` says.
-pub fn write(
+pub fn write<'r>(
     out: &mut impl Write,
     header: &Header,
-    records: impl Iterator<Item = Record>,
+    records: impl Iterator<Item = RecordRef<'r>>,
 ) -> io::Result<()> {
     let mut out = Summing {
         out,
@@ -65,11 +65,11 @@ pub fn write(
     let mut count = 0_u64;
     for record in records {
         let length = u16::try_from(record.rdata.len()).map_err(io::Error::other)?;
-        out.write_all(record.owner.wire())?;
+        out.write_all(record.owner)?;
         out.write_all(&record.rtype.to_be_bytes())?;
         out.write_all(&record.ttl.to_be_bytes())?;
         out.write_all(&length.to_be_bytes())?;
-        out.write_all(&record.rdata)?;
+        out.write_all(record.rdata)?;
         count += 1;
     }
     out.write_all(&[END])?;
@@ -82,7 +82,7 @@ pub fn write(
 ///
 /// # Errors
 /// It is none, or not whole.
-pub fn read(octets: &[u8], origin: &Name) -> Result<(Header, Vec<Record>), ImageError> {
+pub fn read(octets: &[u8], origin: &Name) -> Result<(Header, Received), ImageError> {
     let cut = ImageError::Damaged("it ends too early");
     let rest = octets.strip_prefix(MAGIC).ok_or(ImageError::Foreign)?;
     let (body, sum) = octets.split_last_chunk::<8>().ok_or(cut.clone())?;
@@ -102,33 +102,34 @@ pub fn read(octets: &[u8], origin: &Name) -> Result<(Header, Vec<Record>), Image
         return Err(ImageError::OtherZone(header.origin));
     }
     let mut rest = rest.get(1..).ok_or(cut.clone())?;
-    let mut records = Vec::new();
+    let mut records = Received::new(origin);
     while rest.first().ok_or(cut.clone())? != &END {
         let (record, after) = record(rest).ok_or(ImageError::Damaged("a record is none"))?;
-        records.push(record);
+        let added = records.add(record);
+        added.map_err(|_| ImageError::Damaged("it is too large"))?;
         rest = after;
     }
     let count = rest
         .get(1..)
         .and_then(|rest| rest.first_chunk::<8>())
         .ok_or(cut)?;
-    if usize::try_from(u64::from_be_bytes(*count)) != Ok(records.len()) {
+    if usize::try_from(u64::from_be_bytes(*count)) != Ok(records.records().len()) {
         return Err(ImageError::Damaged("records are missing"));
     }
     Ok((header, records))
 }
 
-fn record(octets: &[u8]) -> Option<(Record, &[u8])> {
-    let owner = Name::from_wire(octets).ok()?;
-    let rest = octets.get(owner.wire().len()..)?;
+fn record(octets: &[u8]) -> Option<(RecordRef<'_>, &[u8])> {
+    let owner = Name::wire_prefix(octets)?;
+    let rest = octets.get(owner.len()..)?;
     let ([t0, t1, ttl @ .., l0, l1], rest) = rest.split_first_chunk::<8>()?;
     let (rdata, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes([*l0, *l1])))?;
     let rtype = u16::from_be_bytes([*t0, *t1]);
-    let record = Record {
+    let record = RecordRef {
         owner,
         rtype,
         ttl: u32::from_be_bytes(*ttl),
-        rdata: rdata.to_vec(),
+        rdata,
     };
     is_well_formed(rtype, rdata).then_some((record, rest))
 }
@@ -171,22 +172,26 @@ impl<W: Write> Write for Summing<'_, W> {
 mod tests {
     use super::*;
 
-    fn image() -> (Header, Vec<Record>, Vec<u8>) {
+    fn image() -> (Header, Received, Vec<u8>) {
         let header = Header {
             origin: "Z.".to_owned(),
             serial: Serial(7),
             taken: Wall(5),
             from: "192.0.2.1:53".to_owned(),
         };
-        let record = |owner: &str, rdata: &[u8]| Record {
-            owner: owner.parse().unwrap(),
-            rtype: 65280,
-            ttl: 60,
-            rdata: rdata.to_vec(),
-        };
-        let records = vec![record("z.", b"\xff\n"), record("A.z.", b"")];
+        let mut records = Received::new(&"z.".parse().unwrap());
+        for (owner, rdata) in [("z.", &b"\xff\n"[..]), ("A.z.", b"")] {
+            let owner: Name = owner.parse().unwrap();
+            let record = RecordRef {
+                owner: owner.wire(),
+                rtype: 65280,
+                ttl: 60,
+                rdata,
+            };
+            records.add(record).unwrap();
+        }
         let mut octets = Vec::new();
-        write(&mut octets, &header, records.iter().cloned()).unwrap();
+        write(&mut octets, &header, records.records()).unwrap();
         (header, records, octets)
     }
 

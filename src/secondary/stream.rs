@@ -12,7 +12,7 @@ use super::error::TransferError;
 use super::message::Response;
 use crate::ids::Serial;
 use crate::zone::rdata::{rtype, soa_numbers};
-use crate::zone::{Name, Record};
+use crate::zone::{Name, Received, Record};
 
 /// How much a transfer may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub enum Brought {
     /// The primary has no newer version than ours; this is its serial.
     Nothing(Serial),
     /// All records of the zone.
-    Whole(Vec<Record>),
+    Whole(Received),
     /// Changes, one after another.
     Changes(Vec<Change>),
 }
@@ -76,7 +76,7 @@ enum State {
     Opened(Record),
     Whole {
         soa: Record,
-        records: Vec<Record>,
+        records: Received,
     },
     Changes {
         last: Record,
@@ -155,14 +155,14 @@ impl Reception {
             State::Opened(soa) => self.second(soa, record, serial)?,
             State::Whole { soa, mut records } => match serial {
                 Some(last) if Some(last) == serial_of(&soa) => {
-                    records.push(soa);
+                    self.keep(&mut records, &soa)?;
                     State::Ended(Brought::Whole(records))
                 }
                 Some(_) => {
                     return Err(TransferError::Sequence("its last SOA is not its first one"));
                 }
                 None => {
-                    records.push(record);
+                    self.keep(&mut records, &record)?;
                     State::Whole { soa, records }
                 }
             },
@@ -220,13 +220,27 @@ impl Reception {
                 }
                 Ok(changes(soa, Vec::new(), begun(from, record), false))
             }
-            (_, Some(last)) if Some(last) == newest => Ok(State::Ended(Brought::Whole(vec![soa]))),
+            (_, Some(last)) if Some(last) == newest => {
+                let mut records = Received::new(&self.origin);
+                self.keep(&mut records, &soa)?;
+                Ok(State::Ended(Brought::Whole(records)))
+            }
             (_, Some(_)) => Err(TransferError::Sequence("its last SOA is not its first one")),
-            (_, None) => Ok(State::Whole {
-                soa,
-                records: vec![record],
-            }),
+            (_, None) => {
+                let mut records = Received::new(&self.origin);
+                self.keep(&mut records, &record)?;
+                Ok(State::Whole { soa, records })
+            }
         }
+    }
+
+    fn keep(&self, records: &mut Received, record: &Record) -> Result<(), TransferError> {
+        records
+            .add(record.into())
+            .map_err(|_| TransferError::TooLarge {
+                limit: self.limits.octets,
+                unit: "octets",
+            })
     }
 }
 

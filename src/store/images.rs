@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::StoreError;
 use crate::secondary::{Header, ImageError, read_image, write_image};
-use crate::zone::{Name, Record};
+use crate::zone::{Name, Received, RecordRef};
 
 /// A file's name has 255 octets at most, with room for an ending; longer ones become a number.
 const MAX_STEM: usize = 200;
@@ -39,22 +39,22 @@ impl Images {
     ///
     /// # Errors
     /// What the disk said.
-    pub fn write(
+    pub fn write<'r>(
         &self,
         origin: &Name,
         header: &Header,
-        records: impl Iterator<Item = Record>,
+        records: impl Iterator<Item = RecordRef<'r>>,
     ) -> Result<(), StoreError> {
         let path = self.path(origin);
         let written = self.write_new(&path, header, records);
         written.map_err(|error| StoreError::io(&path, "write the transferred zone", error))
     }
 
-    fn write_new(
+    fn write_new<'r>(
         &self,
         path: &Path,
         header: &Header,
-        records: impl Iterator<Item = Record>,
+        records: impl Iterator<Item = RecordRef<'r>>,
     ) -> io::Result<()> {
         DirBuilder::new()
             .recursive(true)
@@ -80,7 +80,7 @@ impl Images {
     ///
     /// # Errors
     /// What the disk said, or that the file is no image; it stays as it is.
-    pub fn read(&self, origin: &Name) -> Result<Option<(Header, Vec<Record>)>, StoreError> {
+    pub fn read(&self, origin: &Name) -> Result<Option<(Header, Received)>, StoreError> {
         let path = self.path(origin);
         let octets = match fs::read(&path) {
             Ok(octets) => octets,
@@ -156,7 +156,8 @@ mod tests {
                 from: "192.0.2.1:53".to_owned(),
             };
             images.write(&origin, &header, std::iter::empty()).unwrap();
-            assert_eq!(images.read(&origin).unwrap(), Some((header, Vec::new())));
+            let nothing = Received::new(&origin);
+            assert_eq!(images.read(&origin).unwrap(), Some((header, nothing)));
         }
         fs::write(images.path(&origin), "switchback zone 1\nno").unwrap();
         assert!(

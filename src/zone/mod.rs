@@ -44,7 +44,7 @@ pub use message::skip_name;
 pub use name::{Name, NameError};
 pub use parse::{ZoneFile, parse};
 pub use positions::Positions;
-pub use received::Fault;
+pub use received::{Fault, Received, RecordRef};
 pub use rrset::{Records, Rrset};
 pub use tree::{Found, Node, Record, Tree, TreeTooLarge};
 pub use zone::{Absence, Zone};

@@ -1,11 +1,13 @@
 //! Records that came over the network to a checked zone: the rules of [`super::check`] without a
 //! file to point into.
 
-use std::cmp::Ordering;
+use std::collections::HashSet;
 
-use super::name::Name;
+use super::build::Builder;
+use super::draft::{Draft, Mark, Row};
+use super::name::{Name, is_below};
 use super::rdata::{canonical, rtype, type_name};
-use super::tree::{Record, Tree};
+use super::tree::{Record, TreeTooLarge};
 use super::zone::Zone;
 
 /// So many faults are told; one is enough to refuse the zone.
@@ -23,149 +25,214 @@ pub struct Fault {
     pub message: &'static str,
 }
 
-impl Fault {
-    fn of(record: &Record, message: &'static str) -> Fault {
-        Fault {
-            owner: record.owner.clone(),
-            kind: type_name(record.rtype),
-            message,
+/// A record that lies somewhere else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordRef<'r> {
+    /// The owner, in wire format.
+    pub owner: &'r [u8],
+    /// The type.
+    pub rtype: u16,
+    /// The TTL in seconds.
+    pub ttl: u32,
+    /// The RDATA, names uncompressed.
+    pub rdata: &'r [u8],
+}
+
+impl<'r> From<&'r Record> for RecordRef<'r> {
+    fn from(record: &'r Record) -> Self {
+        RecordRef {
+            owner: record.owner.wire(),
+            rtype: record.rtype,
+            ttl: record.ttl,
+            rdata: &record.rdata,
         }
     }
 }
 
-impl Zone {
-    /// The zone `origin` of `records`, in any order, each with RDATA that is well formed. A record that comes twice is kept once (RFC 5936 section 2.2), and an RRset with
-    /// several TTLs gets the least (RFC 2181 section 5.2).
+/// The records of one zone as they come, in any order; 24 octets each beside their data.
+#[derive(Clone, Debug)]
+pub struct Received {
+    draft: Draft,
+}
+
+impl Received {
+    /// Nothing yet of the zone `origin`.
+    #[must_use]
+    pub fn new(origin: &Name) -> Received {
+        Received {
+            draft: Draft::new(origin),
+        }
+    }
+
+    /// Adds a record; its RDATA is well formed.
+    ///
+    /// # Errors
+    /// [`TreeTooLarge`].
+    pub fn add(&mut self, record: RecordRef<'_>) -> Result<(), TreeTooLarge> {
+        let RecordRef {
+            owner,
+            rtype,
+            ttl,
+            rdata,
+        } = record;
+        self.draft.add(owner, rtype, ttl, rdata, Mark::default())
+    }
+
+    /// The records, in the order in which they came.
+    pub fn records(&self) -> impl ExactSizeIterator<Item = RecordRef<'_>> {
+        self.draft.rows().iter().map(|row| RecordRef {
+            owner: self.draft.owner(row),
+            rtype: row.rtype,
+            ttl: row.ttl,
+            rdata: self.draft.rdata(row),
+        })
+    }
+
+    /// The zone of these records. A record that came twice is kept once (RFC 5936 section 2.2),
+    /// and an RRset with several TTLs gets the least (RFC 2181 section 5.2).
     ///
     /// # Errors
     /// What makes it no zone, at most ten faults.
-    pub fn from_records(origin: &Name, records: Vec<Record>) -> Result<Zone, Vec<Fault>> {
-        let mut sorted: Vec<(Box<[u8]>, Record)> = records
-            .into_iter()
-            .map(|record| (record.owner.key().as_slice().into(), record))
-            .collect();
-        sorted.sort_by(|(a, one), (b, two)| a.cmp(b).then(one.rtype.cmp(&two.rtype)));
+    pub fn into_zone(mut self) -> Result<Zone, Vec<Fault>> {
+        self.draft.sort();
+        let draft = &self.draft;
         let mut reader = Reader {
-            origin,
-            apex: origin.key().as_slice().into(),
+            draft,
             faults: Vec::new(),
-            kept: Vec::with_capacity(sorted.len()),
+            builder: Builder::new(draft.apex().wire(), draft.rows().len()),
+            kept: Vec::new(),
         };
-        let mut rest = sorted.into_iter().peekable();
-        let (mut has_soa, mut has_ns) = (false, false);
-        while let Some((key, first)) = rest.next() {
-            let mut here = vec![first];
-            while let Some((_, next)) = rest.next_if(|(next, _)| *next == key) {
-                here.push(next);
-            }
-            if key == reader.apex {
-                has_soa = here.iter().any(|record| record.rtype == rtype::SOA);
-                has_ns = here.iter().any(|record| record.rtype == rtype::NS);
-            }
-            reader.owner(&key, here);
-            if reader.faults.len() >= MAX_FAULTS {
-                return Err(reader.faults);
+        let mut from = 0;
+        while from < draft.rows().len() && reader.faults.len() < MAX_FAULTS {
+            let here = draft.group(from);
+            from = here.end;
+            reader.owner(draft.rows().get(here).unwrap_or(&[]));
+        }
+        // The apex stands before all other names of the zone.
+        for rtype in [rtype::SOA, rtype::NS] {
+            let is_it = |row: &Row| row.rtype == rtype && is_apex(draft, row);
+            if from == draft.rows().len() && !draft.rows().iter().any(is_it) {
+                reader.faults.push(Fault {
+                    owner: draft.apex().clone(),
+                    kind: type_name(rtype),
+                    message: "it is missing, a zone has an SOA and name servers at its apex (RFC \
+                              1034 section 4.2.1), add it at the primary",
+                });
             }
         }
-        reader.apex_has(has_soa, rtype::SOA);
-        reader.apex_has(has_ns, rtype::NS);
         reader.finish()
     }
 }
 
-struct Reader<'o> {
-    origin: &'o Name,
-    apex: Box<[u8]>,
+impl Eq for Received {}
+
+impl PartialEq for Received {
+    /// The same records in the same order.
+    fn eq(&self, other: &Received) -> bool {
+        self.records().eq(other.records())
+    }
+}
+
+fn is_apex(draft: &Draft, row: &Row) -> bool {
+    draft.owner(row).eq_ignore_ascii_case(draft.apex().wire())
+}
+
+struct Reader<'d> {
+    draft: &'d Draft,
     faults: Vec<Fault>,
-    kept: Vec<Record>,
+    builder: Builder,
+    /// The records of one owner that are to be served.
+    kept: Vec<Row>,
 }
 
 impl Reader<'_> {
-    /// Checks the records of one owner, sorted by type, and keeps them.
-    fn owner(&mut self, key: &[u8], here: Vec<Record>) {
-        let Some(first) = here.first() else {
+    fn fault(&mut self, row: &Row, message: &'static str) {
+        let owner = Name::from_wire(self.draft.owner(row));
+        self.faults.push(Fault {
+            owner: owner.unwrap_or_else(|_| self.draft.apex().clone()),
+            kind: type_name(row.rtype),
+            message,
+        });
+    }
+
+    /// Checks the records of one owner, sorted by type, and adds them.
+    fn owner(&mut self, rows: &[Row]) {
+        let Some(first) = rows.first() else {
             return;
         };
-        if !key.starts_with(&self.apex) {
+        if !is_below(self.draft.owner(first), self.draft.apex().wire()) {
             let message = "it lies outside the zone, a zone holds names at or below its origin, \
                            remove it at the primary";
-            return self.faults.push(Fault::of(first, message));
+            return self.fault(first, message);
         }
-        let alone = [rtype::CNAME, rtype::RRSIG, rtype::NSEC];
-        let has_alias = here.iter().any(|record| record.rtype == rtype::CNAME);
-        let beside = here.iter().find(|record| !alone.contains(&record.rtype));
+        let may_stand = [rtype::CNAME, rtype::RRSIG, rtype::NSEC];
+        let has_alias = rows.iter().any(|row| row.rtype == rtype::CNAME);
+        let beside = rows.iter().find(|row| !may_stand.contains(&row.rtype));
         if let (true, Some(beside)) = (has_alias, beside) {
             let message = "it stands beside a CNAME, which stands alone (RFC 2181 section 10.1), \
                            remove one of them at the primary";
-            self.faults.push(Fault::of(beside, message));
+            self.fault(beside, message);
         }
-        let mut records = here.into_iter().peekable();
-        while let Some(first) = records.next() {
-            let mut rrset = vec![first];
-            let rtype = rrset.first().map_or(0, |record| record.rtype);
-            while let Some(next) = records.next_if(|next| next.rtype == rtype) {
-                rrset.push(next);
-            }
-            self.rrset(key, rtype, rrset);
+        self.kept.clear();
+        for rrset in rows.chunk_by(|a, b| a.rtype == b.rtype) {
+            self.rrset(rrset);
+        }
+        if self.faults.is_empty() && self.builder.add(self.draft, &self.kept).is_err() {
+            self.fault(first, TOO_LARGE);
         }
     }
 
-    fn rrset(&mut self, key: &[u8], rtype: u16, mut rrset: Vec<Record>) {
-        rrset.sort_by(|a, b| by_data(rtype, a, b));
-        rrset.dedup_by(|b, a| by_data(rtype, a, b) == Ordering::Equal);
-        let single = match rtype {
-            rtype::SOA if key != &*self.apex => Some(
-                "an SOA stands at the apex only (RFC 1035 section 5.2), remove it at the primary",
-            ),
-            rtype::SOA | rtype::CNAME | rtype::DNAME if rrset.len() > 1 => Some(
-                "a name has one of these at most (RFC 1035 section 5.2, RFC 2181 section 10.1, \
-                 RFC 6672 section 2.4), remove the others at the primary",
-            ),
-            _ => None,
+    /// Keeps the records of one owner and type, each once.
+    fn rrset(&mut self, rows: &[Row]) {
+        let Some((first, others)) = rows.split_first() else {
+            return;
         };
-        if let (Some(message), Some(first)) = (single, rrset.first()) {
-            self.faults.push(Fault::of(first, message));
+        if first.rtype == rtype::SOA && !is_apex(self.draft, first) {
+            let message = "an SOA stands at the apex only (RFC 1035 section 5.2), remove it at \
+                           the primary";
+            self.fault(first, message);
+        }
+        let start = self.kept.len();
+        self.kept.push(*first);
+        if !others.is_empty() {
+            let draft = self.draft;
+            let data = |row: &Row| canonical(row.rtype, draft.rdata(row));
+            let mut seen = HashSet::from([data(first)]);
+            self.kept
+                .extend(others.iter().filter(|row| seen.insert(data(row))));
+        }
+        let is_single = [rtype::SOA, rtype::CNAME, rtype::DNAME].contains(&first.rtype);
+        if is_single && self.kept.len() > start + 1 {
+            let message = "a name has one of these at most (RFC 1035 section 5.2, RFC 2181 section \
+                           10.1, RFC 6672 section 2.4), remove the others at the primary";
+            self.fault(first, message);
         }
         // The RRSIGs of one owner cover several RRsets, each with its own TTL.
-        if rtype != rtype::RRSIG
-            && let Some(least) = rrset.iter().map(|record| record.ttl).min()
-        {
-            rrset.iter_mut().for_each(|record| record.ttl = least);
-        }
-        self.kept.append(&mut rrset);
-    }
-
-    fn apex_has(&mut self, has: bool, rtype: u16) {
-        if !has {
-            self.faults.push(Fault {
-                owner: self.origin.clone(),
-                kind: type_name(rtype),
-                message: "it is missing, a zone has an SOA and name servers at its apex (RFC 1034 \
-                          section 4.2.1), add it at the primary",
-            });
+        let least = rows.iter().map(|row| row.ttl).min();
+        if let Some(least) = least.filter(|_| first.rtype != rtype::RRSIG) {
+            let kept = self.kept.iter_mut().skip(start);
+            kept.for_each(|row| row.ttl = least);
         }
     }
 
-    fn finish(mut self) -> Result<Zone, Vec<Fault>> {
+    fn finish(self) -> Result<Zone, Vec<Fault>> {
         if !self.faults.is_empty() {
             return Err(self.faults);
         }
-        let tree = Tree::build(self.origin, &self.kept).map_err(|_| {
-            self.faults.push(Fault {
-                owner: self.origin.clone(),
+        let origin = self.draft.apex();
+        match self.builder.finish(origin.wire()) {
+            Ok(tree) => Ok(Zone::new(origin.clone(), tree)),
+            Err(TreeTooLarge) => Err(vec![Fault {
+                owner: origin.clone(),
                 kind: type_name(rtype::SOA),
-                message: "the zone has more than 4 GiB of records, a zone is kept in memory, \
-                          split it",
-            });
-            self.faults
-        })?;
-        Ok(Zone::new(self.origin.clone(), tree))
+                message: TOO_LARGE,
+            }]),
+        }
     }
 }
 
-fn by_data(rtype: u16, a: &Record, b: &Record) -> Ordering {
-    canonical(rtype, &a.rdata).cmp(&canonical(rtype, &b.rdata))
-}
+const TOO_LARGE: &str =
+    "the zone has more than 4 GiB of records, a zone is kept in memory, split it";
 
 #[cfg(test)]
 mod tests {
@@ -189,10 +256,18 @@ mod tests {
         ]
     }
 
+    fn zone(records: &[Record]) -> Result<Zone, Vec<Fault>> {
+        let mut received = Received::new(&"z.".parse().unwrap());
+        for record in records {
+            received.add(record.into()).unwrap();
+        }
+        received.into_zone()
+    }
+
     fn faults(more: Vec<Record>) -> Vec<String> {
         let mut records = more;
         records.extend(apex());
-        match Zone::from_records(&"z.".parse().unwrap(), records) {
+        match zone(&records) {
             Ok(_) => Vec::new(),
             Err(faults) => faults.iter().map(ToString::to_string).collect(),
         }
@@ -230,7 +305,7 @@ mod tests {
             let found = faults(more);
             assert!(found.len() == 1 && found[0].contains(what), "{found:?}");
         }
-        let none = Zone::from_records(&"z.".parse().unwrap(), Vec::new()).unwrap_err();
+        let none = zone(&[]).unwrap_err();
         assert_eq!(none.len(), 2);
     }
 
@@ -240,7 +315,7 @@ mod tests {
         for (ttl, last) in [(60, 1), (30, 2), (90, 1)] {
             records.push(record("a.z.", rtype::A, ttl, &[192, 0, 2, last]));
         }
-        let zone = Zone::from_records(&"z.".parse().unwrap(), records).unwrap();
+        let zone = zone(&records).unwrap();
         let key = "a.z.".parse::<Name>().unwrap().key();
         let rrset = zone.tree().get(&key).unwrap().rrset(rtype::A).unwrap();
         assert_eq!((rrset.ttl, rrset.records().count()), (30, 2));

@@ -72,7 +72,15 @@ fn show(brought: &Brought) -> String {
     };
     match brought {
         Brought::Nothing(serial) => format!("nothing, {serial}"),
-        Brought::Whole(records) => format!("whole: {}", list(records)),
+        Brought::Whole(received) => {
+            let whole = received.records().map(|record| Record {
+                owner: Name::from_wire(record.owner).unwrap(),
+                rtype: record.rtype,
+                ttl: record.ttl,
+                rdata: record.rdata.to_vec(),
+            });
+            format!("whole: {}", list(&whole.collect::<Vec<_>>()))
+        }
         Brought::Changes(changes) => {
             let shown: Vec<String> = changes
                 .iter()
