@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use hickory_proto::rr::RecordType;
 use socket2::{Domain, Socket, Type};
+use switchback::clock;
 use switchback::server::Patience;
 
 use crate::fixture::{SRV, query};
@@ -69,6 +70,25 @@ fn half_a_query_is_given_up_and_so_is_silence() {
     let mut stream = tcp(house.dns());
     ask(&mut stream, &whole[2..]);
     assert!(is_closed(&mut stream), "idle after an answer");
+}
+
+#[test]
+fn a_client_has_the_time_that_it_is_told() {
+    let house = impatient();
+    let mut question = query(1, SRV, RecordType::SRV, None);
+    // An OPT record with the option of RFC 7828.
+    question[11] = 1;
+    question.extend_from_slice(&[0, 0, 41, 4, 0xd0, 0, 0, 0, 0, 0, 4, 0, 11, 0, 0]);
+    let mut stream = tcp(house.dns());
+    let answer = ask(&mut stream, &question);
+    let answered = clock::mono();
+    let [.., 0, 11, 0, 2, high, low] = answer[..] else {
+        panic!("no option at the end of {answer:?}");
+    };
+    let told = Duration::from_millis(100) * u32::from(u16::from_be_bytes([high, low]));
+    assert_eq!(told, Duration::from_millis(300));
+    assert!(is_closed(&mut stream));
+    assert!(clock::mono().since(answered) >= told - Duration::from_millis(5));
 }
 
 #[test]
