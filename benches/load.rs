@@ -2,8 +2,9 @@
 //!
 //! One zone of a million names, then 100,000 small zones of one directory: each server in turn,
 //! in interleaved rounds, from its start to the first moment at which a sample of names spread
-//! over all of it is answered right; then what it takes in memory. Last, a changed zone of a
-//! million names is reloaded while dnsperf asks. It fails if a query is lost, or if a server
+//! over all of it is answered right; then what it takes in memory. Then what a swap costs that
+//! touches one of the small zones. Last, a changed zone of a million names is reloaded while
+//! dnsperf asks. It fails if a query is lost, or if a server
 //! never gets ready; times and sizes are printed and never fail it.
 #![allow(
     clippy::print_stdout,
@@ -15,6 +16,8 @@
 mod reload;
 #[path = "load/servers.rs"]
 mod servers;
+#[path = "load/swap.rs"]
+mod swap;
 #[path = "load/zones.rs"]
 mod zones;
 
@@ -47,6 +50,8 @@ fn main() -> ExitCode {
     let many = Zones::many(&files.path().join("many"), small);
     println!("\n{small} zones of five records, {rounds} rounds");
     whole &= table(&many, rounds);
+    println!("\nsnapshots of {small} zones");
+    swap::measure(&many);
     println!("\nreload of the zone of {names} names");
     whole &= reload::measure(&one, names, argument("--rate").unwrap_or(20_000));
     if whole {

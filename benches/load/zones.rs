@@ -62,6 +62,10 @@ impl Zones {
             sample,
         }
     }
+
+    pub(crate) fn file(&self, origin: &str) -> PathBuf {
+        self.directory.join(format!("{origin}.zone"))
+    }
 }
 
 /// Writes the zone of [`Zones::one`] with a serial; the addresses follow it.

@@ -131,6 +131,7 @@ impl Ground {
         generation: Generation,
         serials: &BTreeMap<String, Serial>,
         publications: &BTreeMap<ServiceName, Publication>,
+        before: Option<&Snapshot>,
     ) -> Result<Snapshot, DaemonError> {
         let zones = self.zones.iter().map(|zone| {
             let serial = serials
@@ -154,7 +155,10 @@ impl Ground {
             services: services.collect(),
             servers: self.servers.clone(),
         };
-        let built = Snapshot::build(&spec);
+        let built = match before {
+            Some(before) => before.next(&spec),
+            None => Snapshot::build(&spec),
+        };
         let mut snapshot = built.map_err(|violations| DaemonError::Guard { violations })?;
         for (origin, sources) in &self.sources {
             snapshot.follow(origin, Arc::clone(sources));
@@ -170,7 +174,7 @@ impl Ground {
         &self,
         publications: &BTreeMap<ServiceName, Publication>,
     ) -> Result<(), DaemonError> {
-        self.snapshot(Generation(0), &BTreeMap::new(), publications)
+        self.snapshot(Generation(0), &BTreeMap::new(), publications, None)
             .map(|_| ())
     }
 }
@@ -186,7 +190,7 @@ impl Publisher {
         let groups = ground.all_groups();
         let mut serials = BTreeMap::new();
         let generation = numbers.draw(&ground, &groups, &mut serials, disk)?;
-        let snapshot = ground.snapshot(generation, &serials, &publications)?;
+        let snapshot = ground.snapshot(generation, &serials, &publications, None)?;
         let snapshots = Arc::new(ArcSwap::from_pointee(snapshot));
         Ok(Publisher {
             ground,
@@ -275,7 +279,8 @@ impl Publisher {
         let next = ground.as_ref().unwrap_or(&self.ground);
         let mut serials = self.serials.clone();
         let generation = self.numbers.draw(next, groups, &mut serials, disk)?;
-        let snapshot = next.snapshot(generation, &serials, &publications)?;
+        let before = self.snapshots.load();
+        let snapshot = next.snapshot(generation, &serials, &publications, Some(&before))?;
         self.snapshots.store(Arc::new(snapshot));
         self.serials = serials;
         self.publications = publications;

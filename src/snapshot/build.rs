@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::served::Overlay;
 use super::{GuardViolation, ServedZone, Settings, Snapshot};
 use crate::failover::Publication;
 use crate::ids::{Generation, Serial, ServerName, ServiceName};
@@ -61,18 +62,21 @@ pub enum ServiceRecord {
     },
 }
 
-pub(super) fn build(spec: &SnapshotSpec) -> Result<Snapshot, Vec<GuardViolation>> {
+pub(super) fn build(
+    spec: &SnapshotSpec,
+    before: Option<&Snapshot>,
+) -> Result<Snapshot, Vec<GuardViolation>> {
     let mut builder = Builder::new(spec);
     for service in &spec.services {
         builder.service(service);
     }
     builder.servers(spec);
-    builder.finish(spec.generation)
+    builder.finish(spec.generation, before)
 }
 
 /// The records that are laid over one zone.
 #[derive(Default)]
-struct Overlay {
+struct Laid {
     records: Vec<Record>,
     /// The longest life of a negative answer, in seconds, by owner.
     negative: BTreeMap<Name, u32>,
@@ -81,7 +85,8 @@ struct Overlay {
 struct Builder<'s> {
     /// The zones in canonical order, with nothing laid over them: for looking names up.
     bare: Snapshot,
-    overlays: Vec<Overlay>,
+    /// By the place of the zone.
+    laid: BTreeMap<usize, Laid>,
     /// Who owns a name and type.
     owners: BTreeMap<(Name, u16), String>,
     violations: Vec<GuardViolation>,
@@ -91,11 +96,11 @@ struct Builder<'s> {
 impl<'s> Builder<'s> {
     fn new(spec: &'s SnapshotSpec) -> Builder<'s> {
         let mut violations = Vec::new();
-        let mut zones = Vec::with_capacity(spec.zones.len());
-        for (zone, serial) in &spec.zones {
-            let (zone, nothing) = (Arc::clone(zone), Tree::empty());
-            zones.push(ServedZone::new(zone, *serial, nothing, Vec::new()));
-        }
+        let nothing = Arc::new(Overlay::new(Tree::empty(), Vec::new(), true));
+        let bare = |(zone, serial): &(Arc<Zone>, Serial)| {
+            ServedZone::new(Arc::clone(zone), *serial, Arc::clone(&nothing))
+        };
+        let mut zones: Vec<ServedZone> = spec.zones.iter().map(bare).collect();
         zones.sort_by(|a, b| a.key().cmp(b.key()));
         zones.dedup_by(|later, earlier| {
             let twice = later.key() == earlier.key();
@@ -108,7 +113,7 @@ impl<'s> Builder<'s> {
         });
         link(&mut zones);
         let mut builder = Builder {
-            overlays: zones.iter().map(|_| Overlay::default()).collect(),
+            laid: BTreeMap::new(),
             bare: Snapshot {
                 generation: spec.generation,
                 settings: Arc::clone(&spec.settings),
@@ -320,23 +325,46 @@ impl<'s> Builder<'s> {
     }
 
     fn lay(&mut self, zone: usize, owner: &Name, records: Vec<Record>, negative: u32) {
-        if let Some(overlay) = self.overlays.get_mut(zone) {
-            overlay.records.extend(records);
-            let least = overlay.negative.entry(owner.clone()).or_insert(negative);
-            *least = (*least).min(negative);
-        }
+        let laid = self.laid.entry(zone).or_default();
+        laid.records.extend(records);
+        let least = laid.negative.entry(owner.clone()).or_insert(negative);
+        *least = (*least).min(negative);
     }
 
-    fn finish(mut self, generation: Generation) -> Result<Snapshot, Vec<GuardViolation>> {
-        let mut zones = Vec::with_capacity(self.overlays.len());
-        for (bare, overlay) in self.bare.zones.iter().zip(self.overlays) {
-            match serve(bare.zone(), bare.serial(), overlay) {
-                Ok(zone) => zones.push(zone),
+    /// Lays each zone's records over it, or takes what `before` has where that is the same.
+    fn finish(
+        mut self,
+        generation: Generation,
+        before: Option<&Snapshot>,
+    ) -> Result<Snapshot, Vec<GuardViolation>> {
+        let mut zones = Vec::with_capacity(self.bare.zones.len());
+        // Both are in canonical order.
+        let mut earlier = before
+            .map_or(&[][..], |before| &before.zones)
+            .iter()
+            .peekable();
+        for (index, bare) in self.bare.zones.iter().enumerate() {
+            while earlier.next_if(|it| it.key() < bare.key()).is_some() {}
+            let same = earlier.next_if(|it| it.key() == bare.key());
+            let laid = self.laid.remove(&index);
+            let shared = same
+                .filter(|_| laid.is_none())
+                .and_then(|same| same.plain_overlay(bare.zone(), bare.serial()));
+            let overlay = match shared {
+                Some(shared) => Ok(shared),
+                None => overlay_of(bare.zone(), bare.serial(), laid).map(Arc::new),
+            };
+            match overlay {
+                Ok(overlay) => {
+                    let zone = Arc::clone(bare.zone());
+                    let mut zone = ServedZone::new(zone, bare.serial(), overlay);
+                    zone.set_above(bare.above());
+                    zones.push(zone);
+                }
                 Err(violation) => self.violations.push(violation),
             }
         }
         if self.violations.is_empty() {
-            link(&mut zones);
             Ok(Snapshot {
                 generation,
                 settings: self.bare.settings,
@@ -348,42 +376,44 @@ impl<'s> Builder<'s> {
     }
 }
 
-/// Lays `overlay` and the SOA with its serial over a zone.
-fn serve(
+/// What lies over a zone: the records `laid` and the SOA with its serial.
+fn overlay_of(
     zone: &Arc<Zone>,
     serial: Serial,
-    mut overlay: Overlay,
-) -> Result<ServedZone, GuardViolation> {
+    laid: Option<Laid>,
+) -> Result<Overlay, GuardViolation> {
     let origin = zone.origin();
+    let is_plain = laid.is_none();
+    let mut laid = laid.unwrap_or_default();
     if let Some(soa) = zone.soa() {
-        overlay.records.extend(soa.records().map(|rdata| Record {
+        laid.records.extend(soa.records().map(|rdata| Record {
             owner: origin.clone(),
             rtype: rtype::SOA,
             ttl: soa.ttl,
             rdata: soa_with_serial(rdata, serial.0),
         }));
     }
-    let tree = Tree::build(origin, &overlay.records).map_err(|error| bad_zone(origin, &error))?;
-    let negative = overlay
+    let tree = Tree::build(origin, &laid.records).map_err(|error| bad_zone(origin, &error))?;
+    let negative = laid
         .negative
         .iter()
         .filter_map(|(owner, ttl)| Some((tree.get(&owner.key())?.index(), *ttl)))
         .collect();
-    Ok(ServedZone::new(Arc::clone(zone), serial, tree, negative))
+    Ok(Overlay::new(tree, negative, is_plain))
 }
 
 /// Tells each zone which one its apex lies in. `zones` are in canonical order.
 fn link(zones: &mut [ServedZone]) {
-    let mut path: Vec<(Box<[u8]>, usize)> = Vec::new();
+    let mut path: Vec<(Arc<Zone>, usize)> = Vec::new();
     for (index, zone) in zones.iter_mut().enumerate() {
         while path
             .last()
-            .is_some_and(|(above, _)| !zone.key().starts_with(above))
+            .is_some_and(|(above, _)| !zone.key().starts_with(above.key()))
         {
             path.pop();
         }
         zone.set_above(path.last().map(|(_, index)| *index));
-        path.push((zone.key().into(), index));
+        path.push((Arc::clone(zone.zone()), index));
     }
 }
 

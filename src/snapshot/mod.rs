@@ -40,7 +40,16 @@ impl Snapshot {
     /// # Errors
     /// All reasons why it must not be published.
     pub fn build(spec: &SnapshotSpec) -> Result<Snapshot, Vec<GuardViolation>> {
-        build::build(spec)
+        build::build(spec, None)
+    }
+
+    /// The snapshot of `spec` that comes after this one: it shares what lies over the zones that
+    /// no service touches and whose serial is the same.
+    ///
+    /// # Errors
+    /// As [`Snapshot::build`].
+    pub fn next(&self, spec: &SnapshotSpec) -> Result<Snapshot, Vec<GuardViolation>> {
+        build::build(spec, Some(self))
     }
 
     /// The number of this snapshot.

@@ -12,12 +12,31 @@ use crate::zone::{Key, Name, Node, Rrset, Tree, Zone};
 pub struct ServedZone {
     zone: Arc<Zone>,
     serial: Serial,
-    key: Box<[u8]>,
     above: Option<usize>,
-    overlay: Tree,
-    /// Overlay nodes, by index, at which negative answers live no longer than so many seconds.
-    negative: Box<[(u32, u32)]>,
+    overlay: Arc<Overlay>,
     sources: Arc<[Source]>,
+}
+
+/// What is laid over a zone. Generations that lay the same over it share it.
+#[derive(Debug)]
+pub(super) struct Overlay {
+    tree: Tree,
+    /// Nodes, by index, at which negative answers live no longer than so many seconds.
+    negative: Box<[(u32, u32)]>,
+    /// Whether the SOA is all there is.
+    is_plain: bool,
+}
+
+impl Overlay {
+    /// The SOA alone if `is_plain`.
+    pub(super) fn new(tree: Tree, mut negative: Vec<(u32, u32)>, is_plain: bool) -> Overlay {
+        negative.sort_unstable();
+        Overlay {
+            tree,
+            negative: negative.into(),
+            is_plain,
+        }
+    }
 }
 
 /// A primary of a zone that is transferred, as far as its NOTIFY needs it (RFC 1996).
@@ -46,7 +65,7 @@ impl<'s> Place<'s> {
     /// Whether this is the apex.
     #[must_use]
     pub fn is_apex_of(&self, zone: &ServedZone) -> bool {
-        self.exact && self.encloser == zone.key.len()
+        self.exact && self.encloser == zone.key().len()
     }
 
     /// The RRset of one type.
@@ -66,20 +85,12 @@ impl<'s> Place<'s> {
 }
 
 impl ServedZone {
-    pub(super) fn new(
-        zone: Arc<Zone>,
-        serial: Serial,
-        overlay: Tree,
-        mut negative: Vec<(u32, u32)>,
-    ) -> ServedZone {
-        negative.sort_unstable();
+    pub(super) fn new(zone: Arc<Zone>, serial: Serial, overlay: Arc<Overlay>) -> ServedZone {
         ServedZone {
-            key: zone.origin().key().as_slice().into(),
             zone,
             serial,
             above: None,
             overlay,
-            negative: negative.into(),
             sources: Arc::default(),
         }
     }
@@ -121,13 +132,19 @@ impl ServedZone {
     /// The records of this generation beside the static ones, with the SOA.
     #[must_use]
     pub fn overlay(&self) -> &Tree {
-        &self.overlay
+        &self.overlay.tree
+    }
+
+    /// What lies over this zone, if it is the SOA alone and would be the same for these.
+    pub(super) fn plain_overlay(&self, zone: &Arc<Zone>, serial: Serial) -> Option<Arc<Overlay>> {
+        let same = self.overlay.is_plain && self.serial == serial && Arc::ptr_eq(&self.zone, zone);
+        same.then(|| Arc::clone(&self.overlay))
     }
 
     /// The SOA with the serial of this generation.
     #[must_use]
     pub fn soa(&self) -> Option<Rrset<'_>> {
-        self.overlay
+        self.overlay()
             .get(&self.origin().key())
             .and_then(|apex| apex.rrset(rtype::SOA))
     }
@@ -136,7 +153,7 @@ impl ServedZone {
     #[must_use]
     pub fn find(&self, key: &Key) -> Place<'_> {
         let fixed = self.zone.tree().find(key);
-        let overlay = self.overlay.find(key);
+        let overlay = self.overlay.tree.find(key);
         let depth = |node: Option<Node<'_>>| node.map_or(0, |node| node.key_len());
         let encloser = depth(fixed.node).max(depth(overlay.node));
         let at_encloser = |node: &Node<'_>| node.key_len() == encloser;
@@ -170,17 +187,16 @@ impl ServedZone {
             .overlay
             .filter(|_| place.exact)
             .and_then(|node| {
-                let at = self
-                    .negative
-                    .binary_search_by_key(&node.index(), |(index, _)| *index);
-                at.ok().and_then(|at| self.negative.get(at))
+                let negative = &self.overlay.negative;
+                let at = negative.binary_search_by_key(&node.index(), |(index, _)| *index);
+                at.ok().and_then(|at| negative.get(at))
             })
             .map_or(u32::MAX, |(_, ttl)| *ttl);
         of_zone.min(of_owner)
     }
 
     pub(super) fn key(&self) -> &[u8] {
-        &self.key
+        self.zone.key()
     }
 
     pub(super) fn above(&self) -> Option<usize> {

@@ -218,3 +218,38 @@ fn a_server_below_a_cut_is_not_ours_to_give_addresses() {
     assert_eq!(count(&snapshot, "e.sub.a.test.", rtype::A), None);
     assert_eq!(count(&snapshot, "_x.a.test.", rtype::SRV), Some((30, 1)));
 }
+
+#[test]
+fn what_lies_over_untouched_zones_is_shared_with_the_generation_before() {
+    let zones = vec![
+        zone("a.test.", ""),
+        zone("b.test.", ""),
+        zone("d.test.", ""),
+    ];
+    let records = vec![srv("_x._tcp.a.test.", 5269)];
+    let one = Snapshot::build(&spec(zones.clone(), records.clone(), edges())).unwrap();
+    // A zone in between, a new file of another, and a serial that moves.
+    let added = vec![
+        Arc::clone(&zones[0]),
+        Arc::clone(&zones[1]),
+        zone("c.test.", ""),
+        zone("d.test.", ""),
+    ];
+    let next = one.next(&spec(added, records, edges())).unwrap();
+    let overlay = |snapshot: &Snapshot, name: &str| -> *const crate::zone::Tree {
+        let key = name.parse::<Name>().unwrap().key();
+        snapshot.zone_of(&key).unwrap().overlay()
+    };
+    for (name, shared) in [("a.test.", false), ("b.test.", true), ("d.test.", false)] {
+        let same = overlay(&one, name) == overlay(&next, name);
+        assert_eq!(same, shared, "{name}");
+        assert!(count(&next, name, rtype::SOA).is_some(), "{name}");
+    }
+    assert!(count(&next, "c.test.", rtype::SOA).is_some());
+    let mut moved = spec(zones, Vec::new(), edges());
+    moved.zones[1].1 = Serial(10);
+    let moved = next.next(&moved).unwrap();
+    assert_ne!(overlay(&moved, "b.test."), overlay(&next, "b.test."));
+    // What a service no longer owns is gone.
+    assert_eq!(count(&moved, "_x._tcp.a.test.", rtype::SRV), None);
+}

@@ -4,7 +4,7 @@ use super::build::Builder;
 use super::draft::{Draft, Mark};
 use super::index::{self, Index, Seen};
 use super::key::{Key, LabelStarts};
-use super::name::Name;
+use super::name::{Name, labels};
 use super::rrset::Rrset;
 
 /// One record before it is in a tree.
@@ -235,7 +235,9 @@ impl<'t> Node<'t> {
     /// The number of octets of the name's key, in the form that sorts.
     #[must_use]
     pub fn key_len(&self) -> usize {
-        Key::of_wire(self.owner).as_slice().len()
+        // The octets 0 and 1 take two there.
+        let of_label = |label: &[u8]| label.len() + 1 + label.iter().filter(|o| **o < 2).count();
+        labels(self.owner).map(of_label).sum()
     }
 
     /// The node's place in canonical order.

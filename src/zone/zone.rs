@@ -11,6 +11,7 @@ use crate::ids::Serial;
 #[derive(Clone, Debug)]
 pub struct Zone {
     origin: Name,
+    key: Box<[u8]>,
     tree: Tree,
     absence: Option<Absence>,
 }
@@ -28,6 +29,7 @@ impl Zone {
     /// The zone of a tree that passed all checks.
     pub(super) fn new(origin: Name, tree: Tree) -> Zone {
         Zone {
+            key: origin.key().as_slice().into(),
             origin,
             tree,
             absence: None,
@@ -41,6 +43,7 @@ impl Zone {
     pub fn without_data(origin: &Name, absence: Absence) -> Result<Zone, TreeTooLarge> {
         Ok(Zone {
             origin: origin.clone(),
+            key: origin.key().as_slice().into(),
             tree: Tree::build(origin, &[])?,
             absence: Some(absence),
         })
@@ -56,6 +59,12 @@ impl Zone {
     #[must_use]
     pub fn origin(&self) -> &Name {
         &self.origin
+    }
+
+    /// The octets of the apex's key, in the form that sorts.
+    #[must_use]
+    pub fn key(&self) -> &[u8] {
+        &self.key
     }
 
     /// The zone's names and records.
