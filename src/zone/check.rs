@@ -14,6 +14,9 @@ use super::review;
 use super::tree::TreeTooLarge;
 use super::zone::Zone;
 
+/// So many errors are collected: a zone that is wrong all over need not fill memory.
+const MAX_COLLECTED: usize = 100 * MAX_ERRORS;
+
 /// Checks the records of a zone, which read without or with `errors`, and builds it.
 pub(super) fn check(
     mut draft: Draft,
@@ -227,6 +230,8 @@ impl Checker<'_> {
 
     /// Errors are sorted by place before the first hundred of them are told.
     fn error(&mut self, at: &Position, text: impl Into<String>) {
-        self.errors.push(at.error(text));
+        if self.errors.len() < MAX_COLLECTED {
+            self.errors.push(at.error(text));
+        }
     }
 }

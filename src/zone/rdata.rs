@@ -142,6 +142,27 @@ pub fn host(rtype: u16, rdata: &[u8]) -> Option<&[u8]> {
     name.get(..wire_len(name)?)
 }
 
+/// How many octets the digest of a record has, and how many a digest of its type has; `None` for
+/// records without one, or with one of a type that is not known.
+#[must_use]
+pub fn digest_lengths(rtype: u16, rdata: &[u8]) -> Option<(usize, usize)> {
+    let (kind_at, begin) = match rtype {
+        rtype::DS | rtype::CDS => (3, 4),
+        rtype::SSHFP => (1, 2),
+        rtype::TLSA | rtype::SMIMEA => (2, 3),
+        rtype::ZONEMD => (5, 6),
+        _ => return None,
+    };
+    let wanted = match (rtype, rdata.get(kind_at)?) {
+        (rtype::DS | rtype::CDS | rtype::SSHFP, 1) => 20,
+        (rtype::DS | rtype::CDS | rtype::SSHFP, 2) | (rtype::TLSA | rtype::SMIMEA, 1) => 32,
+        (rtype::DS | rtype::CDS, 4) | (rtype::ZONEMD, 1) => 48,
+        (rtype::TLSA | rtype::SMIMEA, 2) | (rtype::ZONEMD, 2) => 64,
+        _ => return None,
+    };
+    Some((rdata.len().checked_sub(begin)?, wanted))
+}
+
 /// What the engine needs of the numbers at the end of an SOA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SoaNumbers {
@@ -210,6 +231,18 @@ pub fn type_name(rtype: u16) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn digests_have_the_length_of_their_type() {
+        let lengths = |rtype, head: &[u8]| digest_lengths(rtype, &[head, &[0; 20]].concat());
+        assert_eq!(lengths(rtype::DS, &[0, 1, 8, 1]), Some((20, 20)));
+        assert_eq!(lengths(rtype::DS, &[0, 1, 8, 2]), Some((20, 32)));
+        assert_eq!(lengths(rtype::CDS, &[0, 0, 0, 0]), None);
+        assert_eq!(lengths(rtype::TLSA, &[3, 1, 2]), Some((20, 64)));
+        assert_eq!(lengths(rtype::TLSA, &[3, 1, 0]), None);
+        assert_eq!(lengths(rtype::ZONEMD, &[0, 0, 0, 1, 1, 1]), Some((20, 48)));
+        assert_eq!(digest_lengths(rtype::SSHFP, &[]), None);
+    }
 
     #[test]
     fn hosts_and_types_have_their_names() {

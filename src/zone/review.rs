@@ -71,6 +71,17 @@ impl Reviewer<'_> {
                         sections 4.2 and 4.4), name what it is for";
             self.warn(node, rrset.rtype, what);
         }
+        for rdata in rrset.records() {
+            if let Some((has, wanted)) = rdata::digest_lengths(rrset.rtype, rdata)
+                && has != wanted
+            {
+                let what = format!(
+                    "has a digest of {has} octets where its type has {wanted}, no one can use it \
+                     (RFC 4509, RFC 4255, RFC 6698, RFC 8976), correct it"
+                );
+                self.warn(node, rrset.rtype, &what);
+            }
+        }
         if rrset.rtype == rtype::DS && node.rrset(rtype::NS).is_none() {
             let what = "stands at no delegation, it belongs beside the NS of a child (RFC 4034 \
                         section 5), add these or remove it";

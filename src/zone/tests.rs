@@ -129,6 +129,7 @@ fn what_is_odd_is_a_warning() {
         ("is never served", "old DNAME b.\nx.old A 192.0.2.1"),
         ("is the child's to say", "sub NS ns.b.\nsub TXT x"),
         ("stands at no delegation", "x A 192.0.2.1\nx DS 1 8 2 00"),
+        ("has a digest of 1 octets", "sub NS ns.b.\nsub DS 1 8 2 00"),
         ("stands at a wildcard", "*.w NS ns.b."),
         ("does not fit a message", &large),
     ] {
@@ -139,7 +140,7 @@ fn what_is_odd_is_a_warning() {
         );
     }
     assert!(
-        read("sub NS ns.sub\nns.sub A 192.0.2.1\nsub DS 1 8 2 00\nold DNAME b.\n@ MX 0 .")
+        read("sub NS ns.sub\nns.sub A 192.0.2.1\nsub DS 1 8 255 00\nold DNAME b.\n@ MX 0 .")
             .unwrap()
             .warnings
             .is_empty()
