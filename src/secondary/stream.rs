@@ -17,7 +17,8 @@ use crate::zone::{Name, Received, Record};
 /// How much a transfer may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Octets of all messages.
+    /// Octets of all messages, and of all records with their names written out: a few octets of a
+    /// message can stand for hundreds.
     pub octets: usize,
     /// Records, those that go among them.
     pub records: usize,
@@ -65,6 +66,7 @@ pub struct Reception {
     held: Option<Serial>,
     limits: Limits,
     octets: usize,
+    written_out: usize,
     records: usize,
     state: State,
 }
@@ -96,6 +98,7 @@ impl Reception {
             held,
             limits,
             octets: 0,
+            written_out: 0,
             records: 0,
             state: State::Begin,
         }
@@ -118,7 +121,10 @@ impl Reception {
         for record in response.answers() {
             self.records += 1;
             self.limit(self.records, self.limits.records, "records")?;
-            self.record(record?)?;
+            let record = record?;
+            self.written_out += record.owner.wire().len() + record.rdata.len();
+            self.limit(self.written_out, self.limits.octets, "octets")?;
+            self.record(record)?;
         }
         if let State::Opened(soa) = &self.state
             && let (Some(held), Some(serial)) = (self.held, serial_of(soa))

@@ -5,6 +5,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::StoreError;
 use crate::secondary::{Header, ImageError, read_image, write_image};
@@ -17,6 +18,8 @@ const MAX_STEM: usize = 200;
 #[derive(Clone, Debug)]
 pub struct Images {
     directory: PathBuf,
+    /// Held while one is written: two versions of a zone must not meet in one file.
+    writing: Arc<Mutex<()>>,
 }
 
 impl Images {
@@ -25,6 +28,7 @@ impl Images {
     pub fn of(state_dir: &Path) -> Images {
         Images {
             directory: state_dir.join("zones"),
+            writing: Arc::default(),
         }
     }
 
@@ -46,6 +50,7 @@ impl Images {
         records: impl Iterator<Item = RecordRef<'r>>,
     ) -> Result<(), StoreError> {
         let path = self.path(origin);
+        let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let written = self.write_new(&path, header, records);
         written.map_err(|error| StoreError::io(&path, "write the transferred zone", error))
     }

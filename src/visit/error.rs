@@ -23,6 +23,17 @@ pub enum VisitError {
     /// It makes no progress.
     #[error("it was silent for {} s; what came before is thrown away", .0.as_secs())]
     Silent(Duration),
+    /// It sends, and would for years.
+    #[error(
+        "it sent {octets} octets in {} s, fewer than any line carries; what came before is thrown \
+         away", .after.as_secs()
+    )]
+    Slow {
+        /// The octets received.
+        octets: usize,
+        /// In this time.
+        after: Duration,
+    },
     /// It takes too long altogether.
     #[error(
         "the transfer was not done after {} s, which no zone takes; what came before is thrown \
@@ -51,6 +62,7 @@ impl VisitError {
             VisitError::Connect(_)
             | VisitError::Broken(_)
             | VisitError::Silent(_)
+            | VisitError::Slow { .. }
             | VisitError::TooLong(_)
             | VisitError::Tls(_)
             | VisitError::Signature(_) => false,

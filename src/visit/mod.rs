@@ -26,6 +26,10 @@ use crate::tsig::{Key, Verifier, VerifyError, sign_request};
 use crate::zone::Name;
 use crate::zone::rdata::rtype;
 
+/// Of a transfer so many octets come in a second on average, once it has gone on for
+/// [`Patience::silence`]: else a primary that drips would hold its place for hours.
+const LEAST_PER_SECOND: u64 = 1024;
+
 /// How long a primary is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patience {
@@ -160,8 +164,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
         let soa = soa.as_ref().and_then(|soa| soa.records().next());
         let question = query(id, origin, reception.qtype(), soa);
         let mut verifier = self.ask(question).await?;
+        let (begun, mut octets) = (clock::mono(), 0);
         loop {
             let message = self.hear(verifier.as_mut()).await?;
+            octets += message.len();
+            let after = clock::mono().since(begun);
+            let least = after.as_secs().saturating_mul(LEAST_PER_SECOND);
+            if after > self.silence && u64::try_from(octets).unwrap_or(u64::MAX) < least {
+                return Err(VisitError::Slow { octets, after });
+            }
             if let Some(brought) = reception.take(&message, id)? {
                 // Nothing of a signed transfer is believed before its last signature.
                 return match verifier.is_none_or(|verifier| verifier.is_complete()) {

@@ -208,6 +208,28 @@ fn a_transfer_has_limits() {
 }
 
 #[test]
+fn names_that_are_written_out_count_as_what_they_become() {
+    let mut bomb = message(rtype::AXFR, &["soa 2"]);
+    let long_at = u16::try_from(bomb.len()).unwrap();
+    let owner = [&[63][..], &[b'x'; 63], b"\xc0\x0c"].concat();
+    let fixed = b"\0\x01\0\x01\0\0\0\x3c\0\x04\xc0\0\x02\x01";
+    bomb.extend_from_slice(&[&owner[..], fixed].concat());
+    let pointer = (0xc000 | long_at).to_be_bytes();
+    for _ in 0..100 {
+        bomb.extend_from_slice(&[&pointer[..], fixed].concat());
+    }
+    bomb[7] = 102;
+    let limits = |octets| Limits {
+        octets,
+        records: 200,
+    };
+    let take = |octets| Reception::new(&origin(), None, limits(octets)).take(&bomb, 7);
+    let error = take(2 * bomb.len()).unwrap_err().to_string();
+    assert!(error.contains("octets"), "{error}");
+    assert_eq!(take(10 * bomb.len()), Ok(None));
+}
+
+#[test]
 fn a_primary_says_its_serial_with_authority() {
     let mut answer = message(rtype::SOA, &["soa 9"]);
     assert_eq!(read_soa(&answer, 7, &origin()), Ok(Serial(9)));
@@ -218,4 +240,25 @@ fn a_primary_says_its_serial_with_authority() {
     );
     let other = message(rtype::SOA, &["a 1"]);
     assert!(read_soa(&other, 7, &origin()).is_err());
+}
+
+#[test]
+fn no_octet_makes_it_panic_or_take_what_is_cut() {
+    for (held, records) in [
+        (None, &["soa 2", "a 1", "b 2", "soa 2"][..]),
+        (Some(1), &["soa 2", "soa 1", "a 1", "soa 2", "b 2", "soa 2"]),
+    ] {
+        let reception = || Reception::new(&origin(), held.map(Serial), Limits::default());
+        let whole = message(reception().qtype(), records);
+        assert!(reception().take(&whole, 7).unwrap().is_some());
+        for at in 0..whole.len() {
+            for value in [0, 1, 0x3f, 0x40, 0xc0, 0xff] {
+                let mut changed = whole.clone();
+                changed[at] = value;
+                let _ = reception().take(&changed, 7);
+            }
+            let cut = reception().take(&whole[..at], 7);
+            assert!(!matches!(cut, Ok(Some(_))), "cut at {at}");
+        }
+    }
 }
