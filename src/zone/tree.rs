@@ -350,4 +350,19 @@ mod tests {
         let plain = tree.get(&"b.a.z.".parse::<Name>().unwrap().key()).unwrap();
         assert!(plain.boundary().is_none());
     }
+
+    #[test]
+    fn names_that_the_index_leaves_out_are_found_by_halving() {
+        let records: Vec<Record> = (0..200)
+            .map(|at| record(&format!("x.n{at}.Z."), rtype::A, &[1, 2, 3, 4]))
+            .collect();
+        let tree = Tree::build(&"z.".parse().unwrap(), &records).unwrap();
+        for node in tree.nodes() {
+            let lower = node.owner().to_ascii_lowercase();
+            assert_eq!(tree.search(&lower).unwrap().owner(), node.owner());
+        }
+        for nowhere in [&b"\x01y\x01z\0"[..], b"\0", b"\x02zz\0"] {
+            assert!(tree.search(nowhere).is_none());
+        }
+    }
 }
