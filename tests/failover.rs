@@ -3,10 +3,16 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
+#[path = "failover/dice.rs"]
+mod dice;
 #[path = "failover/exhaustive.rs"]
 mod exhaustive;
 #[path = "failover/oracle.rs"]
 mod oracle;
+#[path = "failover/plans.rs"]
+mod plans;
+#[path = "failover/serials.rs"]
+mod serials;
 #[path = "failover/simulation.rs"]
 mod simulation;
 #[path = "failover/truth_table.rs"]

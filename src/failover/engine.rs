@@ -409,7 +409,7 @@ impl Engine {
             .retain(|name, _| self.policy.pools.contains_key(name));
     }
 
-    fn forget_pool(&mut self, name: &PoolName) {
+    pub(super) fn forget_pool(&mut self, name: &PoolName) {
         let home = &self.home;
         let ours = self
             .watches

@@ -426,6 +426,7 @@ impl Engine {
             },
             Phase::NeedsHuman(question) => Phase::NeedsHuman(question),
         };
+        let arrived = operation.phase == Phase::Completed && operation.plan.has_hooks();
         if operation.phase == Phase::Completed {
             state.memory.halted = None;
             state.memory.ineligible.remove(&operation.to);
@@ -445,6 +446,10 @@ impl Engine {
             phase,
             ..
         } = operation;
+        if arrived {
+            // What was seen before its services ran, should the mask have expired, says nothing.
+            self.forget_pool(&to);
+        }
         self.tell(Event::OperationEnded {
             id,
             service,

@@ -80,14 +80,25 @@ impl Counters {
     /// # Errors
     /// What the disk said, or a row that cannot be read.
     pub fn open(store: &Store, now: Wall) -> Result<Counters, StoreError> {
+        let rows = store.scan(Table::Counters)?;
+        Counters::resume(rows, now).map_err(|why| StoreError::damaged(&store.path, why))
+    }
+
+    /// The same from the rows of [`Table::Counters`].
+    ///
+    /// # Errors
+    /// A row that cannot be read.
+    pub fn resume(
+        rows: impl IntoIterator<Item = (String, String)>,
+        now: Wall,
+    ) -> Result<Counters, String> {
         let mut counters = Counters {
             begun: now,
             serials: BTreeMap::new(),
             generation: (now.unix_seconds(), now.unix_seconds()),
         };
-        for (key, json) in store.scan(Table::Counters)? {
-            let unreadable =
-                || StoreError::damaged(&store.path, format!("counter {key}: {json} is no number"));
+        for (key, json) in rows {
+            let unreadable = || format!("counter {key}: {json} is no number");
             if let Some(group) = key.strip_prefix(SERIAL) {
                 let end = json.parse().map_err(|_| unreadable())?;
                 counters

@@ -13,8 +13,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use switchback::failover::{Failback, Order, Override, Policy, Publication, Subject};
 use switchback::health::{Layer, Verdict};
 
+use crate::dice::Dice;
 use crate::oracle::{FAILBACK, FALL, Oracle, POOLS, RISE, SETTLE};
-use crate::world::{Dice, World, policy, secs};
+use crate::world::{World, policy, secs};
 
 const TWO_KINDS_ROUNDS: u32 = 8;
 const FOUR_KINDS_ROUNDS: u32 = 4;

@@ -16,7 +16,9 @@ use switchback::health::Verdict;
 use switchback::ids::{OperationId, PoolName, ServiceName};
 use switchback::runbook::{AfterCrash, Phase, Plan};
 
-use crate::world::{Dice, World, document_order, policy, pool, secs, service, verify_first};
+use crate::dice::Dice;
+use crate::plans::{document_order, verify_first};
+use crate::world::{World, policy, pool, secs, service};
 
 /// Runs without being asked for more: a minute of two cores.
 const RUNS: u64 = 100_000;

@@ -9,7 +9,8 @@ use switchback::health::Verdict::{
 use switchback::runbook::AfterCrash;
 use switchback::time::Wall;
 
-use crate::world::{World, document_order, policy, pool, secs, service, verify_first};
+use crate::plans::{document_order, verify_first};
+use crate::world::{World, policy, pool, secs, service};
 
 fn three() -> World {
     let mut world = World::new(policy(3));

@@ -5,8 +5,9 @@ use switchback::health::Verdict::{Filtered, Good, Refused};
 use switchback::runbook::AfterCrash;
 use switchback::time::Wall;
 
+use crate::plans::document_order;
 use crate::truth_table::{said, with_hooks};
-use crate::world::{World, document_order, policy, secs, service};
+use crate::world::{World, policy, secs, service};
 
 fn settled(pools: usize) -> World {
     let mut world = World::new(policy(pools));

@@ -8,8 +8,9 @@ use switchback::health::PoolHealth;
 use switchback::health::Verdict::{self, CertificateExpired, Filtered, Good, NoRoute, Refused};
 use switchback::runbook::AfterCrash;
 
+use crate::plans::document_order;
 use crate::truth_table::{said, with_hooks};
-use crate::world::{World, document_order, policy, pool, secs, service};
+use crate::world::{World, policy, pool, secs, service};
 
 /// Two pools; the first has two servers and needs `min_healthy` of them.
 fn pair(min_healthy: usize) -> Policy {

@@ -5,14 +5,16 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use switchback::failover::{
-    Action, Change, Detection, Engine, Event, Failback, HookCall, HookEnd, HookOutcome, Input,
-    Memory, OnHalt, Order, Policy, Pool, Publication, ReferenceLook, Server, Service, Standby,
-    TtlRange,
+    Action, Because, Change, Detection, Engine, Event, Failback, HookCall, HookEnd, HookOutcome,
+    Input, Memory, OnHalt, Order, Policy, Pool, Publication, ReferenceLook, Server, Service,
+    Standby, TtlRange,
 };
 use switchback::health::{Layer, Observation, Verdict};
 use switchback::ids::{Endpoint, OperationId, PoolName, ProbeIndex, ServiceName};
-use switchback::runbook::{self, Act, AfterCrash, Command, Condition, Each, Plan, Step};
+use switchback::runbook::{self, Plan};
 use switchback::time::{Mono, Now, Wall};
+
+use crate::serials::Serials;
 
 pub(crate) const ROUND: Duration = Duration::from_secs(1);
 const START: Wall = Wall(1_795_000_000_000);
@@ -78,90 +80,6 @@ pub(crate) fn service(pools: usize) -> Service {
     }
 }
 
-fn step(name: &str, act: Act, undo: Option<&str>, after_crash: AfterCrash) -> Step {
-    let undo = undo.map(|path| Command(vec![path.to_owned()]));
-    Step {
-        name: name.to_owned(),
-        act,
-        timeout: secs(60),
-        undo,
-        after_crash,
-    }
-}
-
-fn run(path: &str, each: Each) -> Act {
-    Act::Run {
-        command: Command(vec![path.to_owned()]),
-        each,
-    }
-}
-
-/// The order of the document: stop, route, publish, verify the path, start, verify.
-pub(crate) fn document_order(after_crash: AfterCrash) -> Plan {
-    Plan {
-        steps: vec![
-            step(
-                "stop services",
-                run("/stop", Each::Server),
-                Some("/start"),
-                after_crash,
-            ),
-            step(
-                "route",
-                run("/route", Each::Operation),
-                Some("/route"),
-                after_crash,
-            ),
-            step("publish", Act::Publish, None, AfterCrash::Retry),
-            step(
-                "verify path",
-                Act::Verify(Condition::Path),
-                None,
-                AfterCrash::Retry,
-            ),
-            step(
-                "start services",
-                run("/start", Each::Server),
-                None,
-                after_crash,
-            ),
-            step(
-                "verify",
-                Act::Verify(Condition::Healthy),
-                None,
-                AfterCrash::Retry,
-            ),
-        ],
-    }
-}
-
-/// Start and verify, then publish.
-pub(crate) fn verify_first(after_crash: AfterCrash) -> Plan {
-    Plan {
-        steps: vec![
-            step(
-                "route",
-                run("/route", Each::Operation),
-                Some("/route"),
-                after_crash,
-            ),
-            step(
-                "start services",
-                run("/start", Each::Server),
-                None,
-                after_crash,
-            ),
-            step(
-                "verify",
-                Act::Verify(Condition::Healthy),
-                None,
-                AfterCrash::Retry,
-            ),
-            step("publish", Act::Publish, None, AfterCrash::Retry),
-        ],
-    }
-}
-
 /// A run of a hook: operation, task, whether the undo.
 pub(crate) type RunId = (OperationId, usize, bool);
 
@@ -189,6 +107,9 @@ pub(crate) struct World {
     pub(crate) events: Vec<Event>,
     /// How often anything was published.
     pub(crate) publications: usize,
+    serials: Serials,
+    /// The latest arrival of each service: at which pool, and when.
+    arrived: BTreeMap<ServiceName, (PoolName, Mono)>,
     /// Whether the reference targets answer.
     pub(crate) uplink: bool,
     /// The process dies when it has carried out this many more actions.
@@ -197,31 +118,6 @@ pub(crate) struct World {
     /// and dies with the process.
     store_works: bool,
     pending: Vec<Change>,
-}
-
-/// Random numbers from a seed (splitmix64).
-pub(crate) struct Dice(pub(crate) u64);
-
-impl Dice {
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    pub(crate) fn below(&mut self, limit: u64) -> u64 {
-        self.next() % limit
-    }
-
-    pub(crate) fn chance(&mut self, percent: u64) -> bool {
-        self.below(100) < percent
-    }
-
-    pub(crate) fn pick<T: Clone>(&mut self, from: &[T]) -> T {
-        let count = u64::try_from(from.len()).unwrap();
-        from[usize::try_from(self.below(count)).unwrap()].clone()
-    }
 }
 
 impl World {
@@ -259,6 +155,8 @@ impl World {
             ended: BTreeMap::new(),
             events: Vec::new(),
             publications: 0,
+            serials: Serials::begin(now.wall),
+            arrived: BTreeMap::new(),
             uplink: true,
             dies_in: None,
             store_works: true,
@@ -280,6 +178,8 @@ impl World {
         self.pending.clear();
         self.store_works = true;
         self.now.mono = Mono(secs(1000));
+        self.serials.restart(self.now.wall);
+        self.arrived.clear();
         self.dns = self
             .disk
             .services
@@ -413,12 +313,38 @@ impl World {
                         self.engine.handle(self.now, Input::Reference(look));
                     }
                 }
-                Action::Tell(event) => self.events.push(event),
+                Action::Tell(event) => self.hear(event),
             }
             if let Some(left) = &mut self.dies_in {
                 *left = left.saturating_sub(1);
             }
         }
+    }
+
+    fn hear(&mut self, event: Event) {
+        if let Event::OperationEnded { service, to, .. } = &event {
+            let service = self.policy.services.get_key_value(service);
+            if let Some((name, _)) = service.filter(|(_, it)| it.runbook.has_hooks()) {
+                let arrival = (to.clone(), self.now.mono);
+                self.arrived.insert(name.clone(), arrival);
+            }
+        }
+        if let Event::OperationBegan {
+            service,
+            from,
+            because: Because::Trouble { .. },
+            ..
+        } = &event
+        {
+            // A pool whose last server an operator drains is down at once.
+            let ordered = !self.engine.overrides().0.is_empty();
+            let arrived = self.arrived.get(service) == Some(&(from.clone(), self.now.mono));
+            assert!(
+                ordered || !arrived,
+                "it leaves where it arrived just now: {event}"
+            );
+        }
+        self.events.push(event);
     }
 
     fn write(&mut self, changes: Vec<Change>) {
@@ -500,6 +426,7 @@ impl World {
             );
         }
         self.publications += 1;
+        self.serials.publish(self.store_works);
         self.dns.insert(name, publication);
     }
 
@@ -515,6 +442,8 @@ impl World {
             .any(|(_, other, _)| other.operation != call.operation);
         assert!(!running, "operations with hooks exclude each other");
         assert!(self.store_works, "no hook runs while the store fails");
+        let frozen = self.engine.overrides().is_frozen(&call.service);
+        assert!(!frozen, "no step begins while the service is frozen");
         self.runs.push(call.clone());
         let outcome = self.outcomes.pop_front().unwrap_or(HookOutcome::Done);
         let delay = self.delays.pop_front().unwrap_or(ROUND);
