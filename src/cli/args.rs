@@ -83,7 +83,7 @@ pub enum Command {
 With --config, the daemon watches pools, ranks them and runs hooks, as the file says. SIGHUP or
 `switchback reload` has it read the file again: all or nothing. SIGTERM and ctrl-C end it.
 
-With --listen and --zone it is a plain authoritative server.
+With --listen and --zone it is a plain authoritative server; SIGHUP has it read the zones again.
 
 Examples:
   switchback serve --config /etc/switchback/switchback.toml

@@ -1,11 +1,11 @@
 //! Requests on their way to the core, and its answers on their way back.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
 use super::reload::{self, Loaded};
+use super::start::Source;
 use crate::admin::{Control, Request, Response};
 use crate::clock;
 use crate::config::Problems;
@@ -26,25 +26,21 @@ pub(super) enum Message {
 /// The far end of the core's inbox.
 #[derive(Clone)]
 pub(super) struct Desk {
-    /// `None`: a plain server, which has no configuration to read again.
-    pub(super) config: Option<PathBuf>,
+    /// What is read again.
+    pub(super) source: Source,
     /// The certificate of the encrypted transports.
     pub(super) certificate: Option<Arc<Certificate>>,
     pub(super) core: mpsc::Sender<Message>,
 }
 
 impl Desk {
-    /// Reads the configuration again, apart from the core: a large zone must not hold up a
-    /// failover.
+    /// Reads the configuration and the zones again, apart from the core: a large zone must not
+    /// hold up a failover.
     pub(super) async fn reload(&self) -> Response {
-        let Some(path) = self.config.clone() else {
-            return Response::error(
-                "this server was started without a configuration; start it again to read the zones anew",
-            );
-        };
+        let source = self.source.clone();
         let certificate = self.certificate.clone();
         let reading = move || {
-            let mut loaded = reload::read(&path)?;
+            let mut loaded = reload::read(&source)?;
             if let Some(certificate) = certificate {
                 loaded.note_renewal(certificate.renew(clock::wall()));
             }

@@ -1,12 +1,10 @@
 //! Taking a new configuration: all of it, or nothing.
 
-use std::path::Path;
-
 use super::DaemonError;
 use super::certificate;
 use super::core::Core;
 use super::publisher::Ground;
-use super::start::{assignments, publications};
+use super::start::{Source, assignments, publications};
 use crate::admin::{Answer, Response};
 use crate::clock;
 use crate::config::{self, Config, Problems, Warning};
@@ -33,8 +31,11 @@ impl Loaded {
 }
 
 /// Reads the configuration and all its zones.
-pub(super) fn read(path: &Path) -> Result<Loaded, Problems> {
-    let (config, warnings) = config::load(path)?;
+pub(super) fn read(source: &Source) -> Result<Loaded, Problems> {
+    let (config, warnings) = match source {
+        Source::File(path) => config::load(path)?,
+        Source::Plain { listen, zones } => (config::plain(listen, zones)?, Vec::new()),
+    };
     Ok(Loaded {
         config,
         warnings,

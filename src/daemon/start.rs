@@ -81,24 +81,20 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()>) -> Result
     let addresses = listeners.local_addrs().clone();
     let notices = listeners.notices();
     let (messages, inbox_messages) = mpsc::channel(REQUESTS);
+    let has_state = matches!(options.source, Source::File(_));
     let desk = Desk {
-        config: file_of(&options.source),
+        source: options.source,
         certificate: listeners.certificate(),
         core: messages,
     };
     let (stop, stopped) = watch::channel(false);
-    let socket = match &desk.config {
-        Some(_) => Some(ControlSocket::bind(&config.listen.control)?),
-        None => None,
+    let socket = if has_state {
+        Some(ControlSocket::bind(&config.listen.control)?)
+    } else {
+        None
     };
-    let (mut core, mut inbox, first_start) = open(
-        config,
-        desk.config.is_some(),
-        started,
-        inbox_messages,
-        notices,
-    )
-    .await?;
+    let (mut core, mut inbox, first_start) =
+        open(config, has_state, started, inbox_messages, notices).await?;
     let reloads = reload_on_hangup(desk.clone(), stopped.clone());
     core.certificate.clone_from(&desk.certificate);
     let renewals = desk
@@ -152,13 +148,6 @@ fn texts(addresses: &LocalAddrs) -> Vec<String> {
     let https = addresses.https.iter().map(|at| format!("{at} (HTTPS)"));
     let quic = addresses.quic.iter().map(|at| format!("{at} (QUIC)"));
     dns.chain(tls).chain(https).chain(quic).collect()
-}
-
-fn file_of(source: &Source) -> Option<PathBuf> {
-    match source {
-        Source::File(path) => Some(path.clone()),
-        Source::Plain { .. } => None,
-    }
 }
 
 fn listen_spec(config: &Config) -> ListenSpec {

@@ -119,28 +119,44 @@ failback = "manual"
         self.edges[edge] = Some(TcpListener::bind(at).unwrap());
     }
 
-    /// Starts the daemon; returns when it answers. A file that outgrows a limit fails to be
-    /// written, as on a full disk, and ends nothing.
+    /// Starts the daemon; returns when it answers.
     pub(crate) fn serve(&mut self) {
+        let config = self.path("switchback.toml").display().to_string();
+        self.start(&["serve", "--config", &config]);
+        self.dns = eventually("it answers", || {
+            let status = self.status();
+            status["listening"][0]["address"].as_str()?.parse().ok()
+        });
+    }
+
+    /// The same without a configuration.
+    pub(crate) fn serve_plain(&mut self) {
+        let zone = format!("{ZONE}={}", self.path("contoso.test.zone").display());
+        self.start(&["serve", "--listen", "127.0.0.1:0", "--zone", &zone]);
+        self.dns = eventually("it answers", || {
+            let log = self.log();
+            let (_, address) = log.split_once("answering at ")?;
+            address.lines().next()?.parse().ok()
+        });
+    }
+
+    /// A file that outgrows a limit fails to be written, as on a full disk, and ends nothing.
+    fn start(&mut self, words: &[&str]) {
         let log = fs::File::options()
             .create(true)
             .append(true)
             .open(self.path("log"))
             .unwrap();
         let daemon = Command::new("sh")
-            .args(["-c", "trap '' XFSZ; exec \"$0\" serve --config \"$1\""])
+            .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""])
             .arg(env!("CARGO_BIN_EXE_switchback"))
-            .arg(self.path("switchback.toml"))
+            .args(words)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
             .unwrap();
         self.daemon = Some(daemon);
-        self.dns = eventually("it answers", || {
-            let status = self.status();
-            status["listening"][0]["address"].as_str()?.parse().ok()
-        });
     }
 
     /// SIGKILL.

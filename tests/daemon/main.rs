@@ -216,3 +216,25 @@ fn with_a_full_disk_no_hook_runs() {
     house.write("gate", "");
     house.serves(["edge2", "edge1"]);
 }
+
+#[test]
+fn a_plain_server_reads_its_zones_again_at_sighup() {
+    let mut house = House::build("");
+    house.serve_plain();
+    assert_eq!(
+        (house.serial(), house.www().to_string()),
+        (1, "192.0.2.80".into())
+    );
+    house.write("contoso.test.zone", "nonsense\n");
+    house.hang_up();
+    eventually("the log says why", || {
+        house.log().contains("reload refused").then_some(())
+    });
+    assert_eq!(house.www().to_string(), "192.0.2.80");
+    house.write("contoso.test.zone", &zone(7, "192.0.2.99"));
+    house.hang_up();
+    eventually("the new zone is served", || {
+        (house.serial() == 7).then_some(())
+    });
+    assert_eq!(house.www().to_string(), "192.0.2.99");
+}
