@@ -173,3 +173,22 @@ fn who_configures_no_secret_keeps_one_over_reloads() {
     let off = with_server("cookies = \"off\"", "", 0o600).unwrap().0;
     assert_eq!(off.settings.cookies, None);
 }
+
+#[test]
+fn every_key_is_documented() {
+    let sources = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/config")).unwrap();
+    let texts = sources.map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap());
+    let spec = texts.collect::<String>();
+    let docs = include_str!("../docs/configuration.md");
+    let mut keys = 0;
+    for call in ["fields.get(\"", "fields.need(\"", "list(&mut fields, \""] {
+        for rest in spec.split(call).skip(1) {
+            let key = rest.split('"').next().unwrap();
+            keys += 1;
+            let words = docs.split(|c: char| !c.is_alphanumeric() && c != '_');
+            let named = words.into_iter().any(|word| word == key);
+            assert!(named, "docs/configuration.md does not name the key {key}");
+        }
+    }
+    assert!(keys > 50, "the keys are read in another way: {keys}");
+}
