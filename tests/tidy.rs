@@ -26,6 +26,7 @@ const HOUSE: &[(&str, Kind, &[&str])] = &[
     ("failover", Pure, &["health", "runbook"]),
     ("tsig", Pure, &["zone"]),
     ("secondary", Pure, &["zone", "tsig"]),
+    ("history", Pure, &["zone"]),
     ("snapshot", Pure, &["zone", "failover"]),
     ("answer", Pure, &["snapshot", "zone"]),
     ("clock", Io, &[]),
