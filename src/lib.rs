@@ -26,6 +26,7 @@
 //! | [`tsig`] | who sent a message: signatures and keys |
 //! | [`secondary`] | zones that are kept elsewhere: when to ask, what a transfer brings |
 //! | [`history`] | what changed in a zone from one serial to the next |
+//! | [`history`] | what changed in a zone from one serial to the next |
 //! | [`snapshot`] | zones and rankings to one immutable thing that answers |
 //! | [`answer`] | a query and a snapshot to a response |
 //! | [`config`] | TOML to all of the above, every error at once |
@@ -60,6 +61,7 @@ pub mod config;
 pub mod daemon;
 pub mod failover;
 pub mod health;
+pub mod history;
 pub mod history;
 pub mod hook;
 pub mod ids;

@@ -27,6 +27,7 @@ const HOUSE: &[(&str, Kind, &[&str])] = &[
     ("tsig", Pure, &["zone"]),
     ("secondary", Pure, &["zone", "tsig"]),
     ("history", Pure, &["zone"]),
+    ("history", Pure, &["zone"]),
     ("snapshot", Pure, &["zone", "failover"]),
     ("answer", Pure, &["snapshot", "zone"]),
     ("clock", Io, &[]),
