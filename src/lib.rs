@@ -26,9 +26,9 @@
 //! | [`tsig`] | who sent a message: signatures and keys |
 //! | [`secondary`] | zones that are kept elsewhere: when to ask, what a transfer brings |
 //! | [`history`] | what changed in a zone from one serial to the next |
-//! | [`history`] | what changed in a zone from one serial to the next |
 //! | [`snapshot`] | zones and rankings to one immutable thing that answers |
 //! | [`answer`] | a query and a snapshot to a response |
+//! | [`transfer`] | whole zones and their changes, for secondaries |
 //! | [`config`] | TOML to all of the above, every error at once |
 //! | [`clock`] | the only `now()` |
 //! | [`store`] | the durable state; serials that never go back |
@@ -36,6 +36,7 @@
 //! | [`hook`] | runs the programs of a runbook, in a process of their own |
 //! | [`visit`] | visits to primaries: the IO of transfers in |
 //! | [`server`] | UDP, TCP, TLS, HTTPS and QUIC |
+//! | [`notify`] | tells secondaries of changes |
 //! | [`admin`] | the control socket |
 //! | [`telemetry`] | the only place where decisions become log lines |
 //! | [`daemon`] | owns the engine; start, reload, end |
@@ -62,9 +63,9 @@ pub mod daemon;
 pub mod failover;
 pub mod health;
 pub mod history;
-pub mod history;
 pub mod hook;
 pub mod ids;
+pub mod notify;
 pub mod probe;
 pub mod runbook;
 pub mod secondary;
@@ -73,6 +74,7 @@ pub mod snapshot;
 pub mod store;
 pub mod telemetry;
 pub mod time;
+pub mod transfer;
 pub mod tsig;
 pub mod visit;
 pub mod zone;

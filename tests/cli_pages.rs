@@ -8,10 +8,10 @@ use std::path::PathBuf;
 
 use switchback::admin::explain::{Explain, ExplainedPool};
 use switchback::admin::status::{
-    CertificateStatus, Counters, EndpointStatus, Family, Halt, Ineligible, Isolation, Listening,
-    Look, Mask, OperationStatus, PoolStatus, PrimaryTrouble, ProbeStatus, Ranked, ServerStatus,
-    ServiceStatus, Status, StoreStatus, TaskState, TaskStatus, Transferred, TransferredState,
-    Transport, TransportCounters, ZoneStatus,
+    Acknowledged, AskedFor, CertificateStatus, Counters, EndpointStatus, Family, Halt, Ineligible,
+    Isolation, Listening, Look, Mask, OperationStatus, PoolStatus, PrimaryTrouble, ProbeStatus,
+    Ranked, SecondaryStatus, ServerStatus, ServiceStatus, Status, StoreStatus, TaskState,
+    TaskStatus, Told, Transferred, TransferredState, Transport, TransportCounters, ZoneStatus,
 };
 use switchback::admin::text::{self, Paint};
 use switchback::failover::Standby;
@@ -108,6 +108,42 @@ fn counters() -> Counters {
     }
 }
 
+/// One that has everything, one that does not answer.
+fn secondaries() -> Vec<SecondaryStatus> {
+    let serial = Serial(1_795_473_400);
+    vec![
+        SecondaryStatus {
+            address: "192.0.2.5:53".parse().unwrap(),
+            told: Some(Told {
+                serial,
+                attempts: 1,
+                at: ago_s(59),
+            }),
+            acknowledged: Some(Acknowledged {
+                serial,
+                at: ago_s(59),
+            }),
+            asked: Some(AskedFor {
+                what: "ixfr".to_owned(),
+                serial,
+                at: ago_s(58),
+            }),
+            problem: None,
+        },
+        SecondaryStatus {
+            address: "[2001:db8::5]:5353".parse().unwrap(),
+            told: Some(Told {
+                serial,
+                attempts: 5,
+                at: ago_s(28),
+            }),
+            acknowledged: None,
+            asked: None,
+            problem: Some("it does not answer".to_owned()),
+        },
+    ]
+}
+
 fn well() -> Status {
     let edge1 = server(
         "edge1.contoso.test.",
@@ -139,6 +175,7 @@ fn well() -> Status {
             transferred: None,
             origin: "contoso.test.".to_owned(),
             serial: Serial(1_795_473_400),
+            secondaries: secondaries(),
         }],
         isolated: None,
         alarms: Vec::new(),

@@ -13,7 +13,8 @@ use std::process::{Child, Command, Stdio};
 
 use switchback::ids::{Generation, Serial};
 use switchback::store::{
-    BLOCK, Counters, Exhausted, HISTORY, OPERATIONS, Opened, Store, StoreError, Table, Write,
+    BLOCK, Counters, Exhausted, HISTORY, HistoryWrite, OPERATIONS, Opened, Store, StoreError,
+    Table, Write,
 };
 use switchback::time::Wall;
 
@@ -461,4 +462,40 @@ fn when_the_store_fails_the_rest_of_the_block_is_handed_out() {
     assert_eq!(counters.next_generation(), Err(Exhausted::Generation));
     reserve(&mut counters, &store, Serial(1));
     assert!(counters.next_serial("contoso", Serial(1)).is_ok());
+}
+
+#[test]
+fn the_histories_of_zones_are_kept_apart_and_as_long_as_wanted() {
+    let temp = tempfile::tempdir().unwrap();
+    let history = |zone: &str, write| Write::History {
+        zone: zone.to_owned(),
+        write,
+    };
+    let append = |zone, octet, keep| {
+        let difference = vec![octet];
+        history(zone, HistoryWrite::Append { difference, keep })
+    };
+    let store = open(temp.path());
+    assert!(store.histories().unwrap().is_empty());
+    // One zone's name is the beginning of the other's.
+    let mut writes: Vec<Write> = (0..10).map(|octet| append("a.", octet, 3)).collect();
+    writes.push(append("a.test.", 77, 3));
+    writes.push(history("a.", HistoryWrite::Checkpoint(b"then".to_vec())));
+    writes.push(history("b.", HistoryWrite::Checkpoint(b"gone".to_vec())));
+    store.commit(&writes).unwrap();
+    store
+        .commit(&[history("b.", HistoryWrite::Forget)])
+        .unwrap();
+    drop(store);
+
+    let store = open(temp.path());
+    let zones = store.histories().unwrap();
+    assert_eq!(zones.len(), 2);
+    assert_eq!(zones["a."].differences, [vec![7], vec![8], vec![9]]);
+    assert_eq!(zones["a."].checkpoint.as_deref(), Some(&b"then"[..]));
+    assert_eq!(zones["a.test."].differences, [vec![77]]);
+    store
+        .commit(&[history("a.", HistoryWrite::Forget), append("a.", 1, 9)])
+        .unwrap();
+    assert_eq!(store.histories().unwrap()["a."].differences, [vec![1]]);
 }

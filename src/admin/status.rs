@@ -91,6 +91,9 @@ pub struct ZoneStatus {
     /// Set for a zone that is transferred from primaries.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transferred: Option<Transferred>,
+    /// The secondaries that are told of its changes.
+    #[serde(default)]
+    pub secondaries: Vec<SecondaryStatus>,
 }
 
 /// A zone that is transferred from primaries.
@@ -135,6 +138,52 @@ pub struct PrimaryTrouble {
     pub primary: String,
     /// Why: what, rule, remedy.
     pub why: String,
+    /// When.
+    pub at: Wall,
+}
+
+/// One secondary of one zone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecondaryStatus {
+    /// Where it is told.
+    pub address: SocketAddr,
+    /// The serial that it was told last, how often, and when.
+    pub told: Option<Told>,
+    /// The serial that it acknowledged last, and when.
+    pub acknowledged: Option<Acknowledged>,
+    /// What it asked for last.
+    pub asked: Option<AskedFor>,
+    /// Why the last attempt to tell it was none.
+    pub problem: Option<String>,
+}
+
+/// What a secondary was told (RFC 1996).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// The serial.
+    pub serial: Serial,
+    /// How often.
+    pub attempts: u32,
+    /// When last.
+    pub at: Wall,
+}
+
+/// What a secondary acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acknowledged {
+    /// The serial.
+    pub serial: Serial,
+    /// When.
+    pub at: Wall,
+}
+
+/// What a secondary asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AskedFor {
+    /// `soa`, `ixfr` or `axfr`.
+    pub what: String,
+    /// The serial that it was given.
+    pub serial: Serial,
     /// When.
     pub at: Wall,
 }

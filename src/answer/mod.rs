@@ -77,6 +77,17 @@ impl Transport {
 /// Fills `out` with the response to `packet`. False, with `out` empty, if none is to be sent:
 /// what is shorter than a header, and responses, which two servers would pass to and fro.
 pub fn respond(snapshot: &Snapshot, packet: &[u8], asker: &Asker, out: &mut Vec<u8>) -> bool {
+    respond_within(snapshot, packet, asker, 0, out)
+}
+
+/// [`respond`], with `room` octets less than the client takes: they are for a signature.
+pub fn respond_within(
+    snapshot: &Snapshot,
+    packet: &[u8],
+    asker: &Asker,
+    room: usize,
+    out: &mut Vec<u8>,
+) -> bool {
     out.clear();
     let Some(read) = read(packet) else {
         return false;
@@ -93,6 +104,7 @@ pub fn respond(snapshot: &Snapshot, packet: &[u8], asker: &Asker, out: &mut Vec<
     let opt = gate::opt(settings, &query, cookie, asker);
     let client = query.edns.map(|edns| edns.udp_payload);
     let limit = asker.transport.limit(client, settings.udp_payload);
+    let limit = limit.saturating_sub(room);
     encode(&query, &answer, opt.as_ref(), limit, out);
     true
 }

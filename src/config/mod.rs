@@ -3,8 +3,8 @@
 //! | file | what |
 //! | --- | --- |
 //! | `reader` | TOML to values with places; refuses unknown keys |
-//! | `spec` | what may be written |
-//! | `pools`, `primaries`, `probes`, `server`, `services`, `steps`, `zones` | what it means, with all defaults |
+//! | `spec`, `spec_transfers` | what may be written |
+//! | `pools`, `primaries`, `probes`, `secondaries`, `server`, `services`, `steps`, `zones` | what it means, with all defaults |
 //! | `ahead` | master files, read on all processors |
 //! | `names`, `paths`, `duration` | the values that several of them share |
 //! | `problem` | errors and warnings, collected until all has been read |
@@ -21,14 +21,17 @@ mod primaries;
 mod probes;
 mod problem;
 mod reader;
+mod secondaries;
 mod server;
 mod services;
 mod spec;
+mod spec_transfers;
 mod steps;
 mod zones;
 
 pub use duration::{DurationError, parse as parse_duration, show as show_duration};
 pub use problem::{Problem, Problems, Warning};
+pub use secondaries::Secondaries;
 pub use zones::{LoadedZone, Source};
 
 use std::collections::BTreeMap;
@@ -47,7 +50,7 @@ use crate::tsig::Keys;
 use paths::Base;
 use problem::{At, Notes};
 use spec::{ListenSpec, ReferenceSpec, Spec};
-use zones::Zones;
+use zones::{Provenance, Zones};
 
 /// A configuration is no longer than this; more is not a configuration.
 const MAX_OCTETS: usize = 16 << 20;
@@ -65,6 +68,8 @@ pub struct Config {
     pub settings: Arc<Settings>,
     /// The zones, with unique origins.
     pub zones: Vec<LoadedZone>,
+    /// What messages may be signed with.
+    pub keys: Arc<Keys>,
     /// Pools, services, reference targets.
     pub policy: Policy,
     /// The probes of each pool: same order and length as its `detection`, so the place in the
@@ -195,7 +200,12 @@ pub fn plain(listen: &[SocketAddr], zones: &[(String, PathBuf)]) -> Result<Confi
     for (origin, file) in zones {
         let value = format!("{}.", origin.trim_end_matches('.'));
         if let Some(name) = names::absolute(&At { value, at: 0 }, &mut notes) {
-            loaded.load(name, file.clone(), None, 0, &mut notes);
+            let of = Provenance {
+                group: None,
+                secondaries: Secondaries::default(),
+                at: 0,
+            };
+            loaded.load(name, file.clone(), &of, &mut notes);
         }
     }
     if listen.is_empty() {
@@ -217,6 +227,7 @@ pub fn plain(listen: &[SocketAddr], zones: &[(String, PathBuf)]) -> Result<Confi
         },
         settings: Arc::new(settings),
         zones: loaded.loaded,
+        keys: Arc::default(),
         policy: Policy::default(),
         probes: BTreeMap::new(),
         records: BTreeMap::new(),
@@ -229,6 +240,7 @@ fn model(spec: Spec, base: &Base, notes: &mut Notes) -> Option<Config> {
         state_dir,
         listen,
         server,
+        keys,
         zones,
         probe,
         pools,
@@ -250,7 +262,8 @@ fn model(spec: Spec, base: &Base, notes: &mut Notes) -> Option<Config> {
             "the configuration has no [[zone]], records are served inside zones, add one",
         );
     }
-    let zones = zones::read(&zones, &Keys::default(), base, notes);
+    let keys = secondaries::keys(&keys, base, notes);
+    let zones = zones::read(&zones, &keys, base, notes);
     let pools = pools::read(&pools, probe.as_ref(), base, notes);
     let services = services::read(&services, &pools, &zones, base, notes);
     zones.check_ownership(&pools, &services, notes);
@@ -266,6 +279,7 @@ fn model(spec: Spec, base: &Base, notes: &mut Notes) -> Option<Config> {
         listen: listen?,
         settings: Arc::new(settings),
         zones: zones.loaded,
+        keys: Arc::clone(keys.keys()),
         policy: Policy {
             pools: pools.pools,
             services: services.services,

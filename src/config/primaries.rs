@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::paths::Base;
 use super::problem::{At, Notes};
-use super::spec::{List, PrimarySpec};
+use super::spec::List;
+use super::spec_transfers::PrimarySpec;
 use crate::secondary::{Primary, PrimaryTls};
 use crate::tsig::{Key, Keys};
 use crate::zone::Name;

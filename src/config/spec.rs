@@ -9,6 +9,7 @@ use toml::de::DeTable;
 
 use super::problem::{At, Notes};
 use super::reader::{Fields, FromToml, Item, one_of, wrong_type};
+use super::spec_transfers::{KeySpec, PermitSpec, PrimarySpec, TargetSpec};
 use crate::failover::{OnHalt, Standby};
 use crate::probe::Kind;
 use crate::runbook::{AfterCrash, Condition, Each};
@@ -23,6 +24,7 @@ pub(super) struct Spec {
     pub(super) state_dir: Option<At<String>>,
     pub(super) listen: Option<At<ListenSpec>>,
     pub(super) server: Option<At<ServerTable>>,
+    pub(super) keys: List<KeySpec>,
     pub(super) zones: List<ZoneSpec>,
     pub(super) probe: Option<At<ProbeTable>>,
     pub(super) pools: List<PoolSpec>,
@@ -68,14 +70,8 @@ pub(super) struct ZoneSpec {
     pub(super) group: Option<At<String>>,
     pub(super) directory: Option<At<String>>,
     pub(super) primary: Option<At<List<PrimarySpec>>>,
-}
-
-/// One entry of `primary`: an address, or a table with one.
-pub(super) struct PrimarySpec {
-    pub(super) address: Option<At<String>>,
-    pub(super) key: Option<At<String>>,
-    pub(super) tls: Option<At<String>>,
-    pub(super) ca_file: Option<At<String>>,
+    pub(super) transfer: Option<At<List<PermitSpec>>>,
+    pub(super) notify: Option<At<List<TargetSpec>>>,
 }
 
 /// `[probe]` and `[[pool.probe]]`.
@@ -184,6 +180,7 @@ impl Spec {
             state_dir: fields.get("state_dir"),
             listen: fields.need("listen"),
             server: fields.get("server"),
+            keys: list(&mut fields, "key"),
             zones: list(&mut fields, "zone"),
             probe: fields.get("probe"),
             pools: list(&mut fields, "pool"),
@@ -253,34 +250,8 @@ impl FromToml for ZoneSpec {
             group: fields.get("group"),
             directory: fields.get("directory"),
             primary: fields.get("primary"),
-        };
-        fields.finish();
-        Some(spec)
-    }
-}
-
-impl FromToml for PrimarySpec {
-    fn from_toml(item: &Item<'_>, notes: &mut Notes) -> Option<Self> {
-        if item.get_ref().is_str() {
-            let value = String::from_toml(item, notes)?;
-            let at = item.span().start;
-            return Some(PrimarySpec {
-                address: Some(At { value, at }),
-                key: None,
-                tls: None,
-                ca_file: None,
-            });
-        }
-        if !item.get_ref().is_table() {
-            wrong_type(item, "an address or { address = \"192.0.2.1\", … }", notes);
-            return None;
-        }
-        let mut fields = Fields::of(item, "a primary", notes)?;
-        let spec = PrimarySpec {
-            address: fields.need("address"),
-            key: fields.get("key"),
-            tls: fields.get("tls"),
-            ca_file: fields.get("ca_file"),
+            transfer: fields.get("transfer"),
+            notify: fields.get("notify"),
         };
         fields.finish();
         Some(spec)

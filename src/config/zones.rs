@@ -10,11 +10,11 @@ use super::paths::Base;
 use super::pools::Pools;
 use super::primaries;
 use super::problem::{At, Notes, Problem};
+use super::secondaries::{NamedKeys, Secondaries, secondaries};
 use super::services::Services;
 use super::spec::{List, ZoneSpec};
 use crate::secondary::Primary;
 use crate::snapshot::ServiceRecord;
-use crate::tsig::Keys;
 use crate::zone::rdata::{rtype, type_name};
 use crate::zone::{Absence, Name, Position, Positions, Zone, ZoneError, ZoneFile};
 
@@ -27,6 +27,16 @@ pub struct LoadedZone {
     pub group: Option<String>,
     /// Where it comes from.
     pub source: Source,
+    /// Who may transfer it, and who is told of its changes.
+    pub secondaries: Secondaries,
+}
+
+/// What all zones of one `[[zone]]` have in common.
+pub(super) struct Provenance {
+    pub(super) group: Option<String>,
+    pub(super) secondaries: Secondaries,
+    /// The place to which faults are reported.
+    pub(super) at: usize,
 }
 
 /// Where a zone comes from.
@@ -62,7 +72,12 @@ pub(super) struct Zones {
 }
 
 /// Reads all zones.
-pub(super) fn read(specs: &List<ZoneSpec>, keys: &Keys, base: &Base, notes: &mut Notes) -> Zones {
+pub(super) fn read(
+    specs: &List<ZoneSpec>,
+    keys: &NamedKeys,
+    base: &Base,
+    notes: &mut Notes,
+) -> Zones {
     let mut zones = Zones::default();
     for spec in specs {
         let ZoneSpec {
@@ -71,30 +86,34 @@ pub(super) fn read(specs: &List<ZoneSpec>, keys: &Keys, base: &Base, notes: &mut
             group,
             directory,
             primary,
+            transfer,
+            notify,
         } = &spec.value;
         if let Some(group) = group {
             zones.groups.insert(group.value.clone());
         }
-        let group_name = group.as_ref().map(|group| group.value.clone());
+        let mut of = Provenance {
+            group: group.as_ref().map(|group| group.value.clone()),
+            secondaries: secondaries(transfer.as_ref(), notify.as_ref(), keys, notes),
+            at: spec.at,
+        };
         match (origin, file, directory, primary) {
             (Some(origin), Some(file), None, None) => {
                 if let Some(name) = names::absolute(origin, notes) {
-                    zones.load(name, base.resolve(&file.value), group_name, file.at, notes);
+                    of.at = file.at;
+                    zones.load(name, base.resolve(&file.value), &of, notes);
                 }
             }
             (Some(origin), None, None, Some(list)) => {
-                let primaries = primaries::read(list, keys, base, notes);
+                let primaries = primaries::read(list, keys.keys(), base, notes);
                 if let Some(name) = names::absolute(origin, notes) {
-                    zones.transferred(name, primaries, group_name, origin.at, notes);
+                    of.at = origin.at;
+                    zones.transferred(name, primaries, &of, notes);
                 }
             }
             (None, None, Some(directory), None) => {
-                zones.directory(
-                    &base.resolve(&directory.value),
-                    group_name,
-                    directory.at,
-                    notes,
-                );
+                of.at = directory.at;
+                zones.directory(&base.resolve(&directory.value), &of, notes);
             }
             _ => notes.error(
                 spec.at,
@@ -107,7 +126,8 @@ pub(super) fn read(specs: &List<ZoneSpec>, keys: &Keys, base: &Base, notes: &mut
 }
 
 impl Zones {
-    fn directory(&mut self, directory: &Path, group: Option<String>, at: usize, notes: &mut Notes) {
+    fn directory(&mut self, directory: &Path, of: &Provenance, notes: &mut Notes) {
+        let at = of.at;
         let mut files = match std::fs::read_dir(directory) {
             Ok(entries) => entries
                 .filter_map(|entry| entry.ok().map(|entry| entry.path()))
@@ -145,7 +165,7 @@ impl Zones {
                 .unwrap_or_default();
             let value = format!("{}.", stem.trim_end_matches('.'));
             if let Some(name) = names::absolute(&At { value, at }, notes) {
-                self.load(name, file, group.clone(), at, notes);
+                self.load(name, file, of, notes);
             }
         }
     }
@@ -155,11 +175,10 @@ impl Zones {
         &mut self,
         origin: Name,
         primaries: Option<Arc<[Primary]>>,
-        group: Option<String>,
-        at: usize,
+        of: &Provenance,
         notes: &mut Notes,
     ) {
-        if !self.take_origin(&origin, at, notes) {
+        if !self.take_origin(&origin, of.at, notes) {
             return;
         }
         let zone = Zone::without_data(&origin, Absence::NotYet);
@@ -167,8 +186,9 @@ impl Zones {
             self.positions.push(Positions::default());
             self.loaded.push(LoadedZone {
                 zone: Arc::new(zone),
-                group,
+                group: of.group.clone(),
                 source: Source::Primaries(primaries),
+                secondaries: of.secondaries.clone(),
             });
         }
     }
@@ -186,14 +206,8 @@ impl Zones {
     }
 
     /// Reads one master file.
-    pub(super) fn load(
-        &mut self,
-        origin: Name,
-        file: PathBuf,
-        group: Option<String>,
-        at: usize,
-        notes: &mut Notes,
-    ) {
+    pub(super) fn load(&mut self, origin: Name, file: PathBuf, of: &Provenance, notes: &mut Notes) {
+        let at = of.at;
         if !self.take_origin(&origin, at, notes) {
             return;
         }
@@ -207,11 +221,11 @@ impl Zones {
                     .into_iter()
                     .for_each(|warning| notes.warn_elsewhere(warning.into()));
                 self.positions.push(positions);
-                let source = Source::File(file);
                 self.loaded.push(LoadedZone {
                     zone,
-                    group,
-                    source,
+                    group: of.group.clone(),
+                    source: Source::File(file),
+                    secondaries: of.secondaries.clone(),
                 });
             }
             Err(Unread::File(error)) => notes.error(

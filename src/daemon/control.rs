@@ -11,6 +11,7 @@ use crate::clock;
 use crate::config::Problems;
 use crate::ids::ServiceName;
 use crate::server::Certificate;
+use crate::snapshot::Snapshot;
 use crate::telemetry;
 
 /// What the core is asked.
@@ -19,6 +20,8 @@ pub(super) enum Message {
     Status(oneshot::Sender<Response>),
     /// Why a service stands as it stands.
     Explain(ServiceName, oneshot::Sender<Response>),
+    /// What is served now.
+    Served(oneshot::Sender<Arc<Snapshot>>),
     /// To take a configuration that was read.
     Adopt(Box<Loaded>, oneshot::Sender<Response>),
 }
@@ -48,6 +51,7 @@ impl Desk {
         };
         match tokio::task::spawn_blocking(reading).await {
             Ok(Ok(loaded)) => {
+                let loaded = self.compared(loaded).await;
                 self.ask(|reply| Message::Adopt(Box::new(loaded), reply))
                     .await
             }
@@ -59,6 +63,19 @@ impl Desk {
                 "the reload broke off: {error}; nothing has changed"
             )),
         }
+    }
+
+    /// Compares what was read with what is served, apart from the core too. If that cannot be, the
+    /// core does it when it needs it.
+    async fn compared(&self, mut loaded: Loaded) -> Loaded {
+        let (reply, served) = oneshot::channel();
+        if self.core.send(Message::Served(reply)).await.is_err() {
+            return loaded;
+        }
+        if let Ok(served) = served.await {
+            tokio::task::block_in_place(|| loaded.compare_with(&served));
+        }
+        loaded
     }
 
     async fn ask(&self, message: impl FnOnce(oneshot::Sender<Response>) -> Message) -> Response {

@@ -19,6 +19,7 @@ use crate::failover::{Action, Change, Engine, Input, Publication, ReferenceLook}
 use crate::health::Observation;
 use crate::hook::RunnerEvent;
 use crate::ids::{Endpoint, ServiceName};
+use crate::notify::Notifier;
 use crate::probe::{Prober, reference};
 use crate::runbook::Operation;
 use crate::server::{Certificate, Notices, Serving};
@@ -64,6 +65,8 @@ pub(super) struct Core {
     /// Publications that wait until the disk takes the journal that they belong to.
     pub(super) held: BTreeMap<ServiceName, Publication>,
     pub(super) retry_at: Option<Mono>,
+    /// Tells secondaries of changes, once answers are given.
+    pub(super) notifier: Option<Notifier>,
     /// The latest operation of each service that ended since the start.
     pub(super) ended: BTreeMap<ServiceName, Operation>,
 }
@@ -203,6 +206,10 @@ impl Core {
         match message {
             Message::Status(reply) => send(reply, self.status(clock::now())),
             Message::Explain(service, reply) => send(reply, self.explain(clock::now(), &service)),
+            Message::Served(reply) => {
+                // Whoever asked may have gone.
+                let _ = reply.send(self.publisher.snapshots().load_full());
+            }
             Message::Adopt(loaded, reply) => send(reply, self.adopt(*loaded)),
         }
     }
@@ -215,9 +222,9 @@ impl Core {
             let zones = self.secondaries.act(now, &mut self.disk);
             self.commit(now);
             for zone in zones {
-                self.renew(zone);
+                self.renew(now, zone);
             }
-            self.publish(wanted.publications);
+            self.publish(now, wanted.publications);
             for operation in wanted.abandoned {
                 self.hooks.abandon(operation).await;
             }
@@ -278,7 +285,14 @@ impl Core {
             return;
         }
         let worked = self.disk.failed().is_none();
-        let works = self.disk.commit(Vec::new());
+        self.disk.commit(Vec::new());
+        self.tell_of_the_disk(now, worked);
+    }
+
+    /// Whatever wrote last, the engine hears of it when the disk begins to fail, and when it works
+    /// again.
+    pub(super) fn tell_of_the_disk(&mut self, now: Now, worked: bool) {
+        let works = self.disk.failed().is_none();
         if works != worked {
             telemetry::store(self.disk.failed());
             self.engine.handle(now, Input::Store { works });
@@ -287,7 +301,7 @@ impl Core {
 
     /// Publishes in one swap. A move by a runbook waits until its journal is durable; all else
     /// is served from the reserve of serials even while the disk fails.
-    fn publish(&mut self, publications: BTreeMap<ServiceName, Publication>) {
+    fn publish(&mut self, now: Now, publications: BTreeMap<ServiceName, Publication>) {
         self.held.extend(publications);
         let failed = self.disk.failed().is_some();
         let policy = self.engine.policy();
@@ -305,12 +319,24 @@ impl Core {
         if ready.is_empty() {
             return;
         }
+        let worked = !failed;
         match self.publisher.publish(ready, &mut self.disk) {
-            Ok(()) => self.unpublished = None,
+            Ok(()) => {
+                self.unpublished = None;
+                self.tell_secondaries();
+            }
             Err(error) => {
                 telemetry::refused(&error);
                 self.unpublished = Some(error.to_string());
             }
+        }
+        self.tell_of_the_disk(now, worked);
+    }
+
+    /// After a swap. It waits for nobody.
+    pub(super) fn tell_secondaries(&self) {
+        if let Some(notifier) = &self.notifier {
+            notifier.wake();
         }
     }
 
@@ -319,21 +345,26 @@ impl Core {
         let now = clock::now();
         if let Some((origin, held)) = self.secondaries.visited(now, end) {
             let zone = Arc::clone(&held.zone);
+            let worked = self.disk.failed().is_none();
             let refused = self.publisher.renew(zone, &mut self.disk).err();
+            self.tell_of_the_disk(now, worked);
+            self.tell_secondaries();
             let refused = refused.map(|error| error.to_string());
             self.secondaries.published(now, &origin, held, refused);
         }
     }
 
     /// Serves a zone that has expired, or is good again.
-    fn renew(&mut self, zone: Arc<Zone>) {
+    fn renew(&mut self, now: Now, zone: Arc<Zone>) {
+        let worked = self.disk.failed().is_none();
         match self.publisher.renew(zone, &mut self.disk) {
-            Ok(()) => {}
+            Ok(()) => self.tell_secondaries(),
             Err(error) => {
                 telemetry::refused(&error);
                 self.unpublished = Some(error.to_string());
             }
         }
+        self.tell_of_the_disk(now, worked);
     }
 
     fn look_at_references(&self, targets: Vec<std::net::SocketAddr>) {

@@ -9,7 +9,7 @@ use super::DaemonError;
 use crate::failover::{Change, Event, Memory, ServiceMemory};
 use crate::ids::ServiceName;
 use crate::secondary;
-use crate::store::{Store, StoreError, Table, Write};
+use crate::store::{Store, StoreError, StoredHistory, Table, Write};
 use crate::time::Wall;
 use crate::zone::Name;
 
@@ -19,6 +19,8 @@ const OVERRIDES: &str = "all";
 const NEXT_OPERATION: &str = "next-operation";
 /// Events that wait while the disk fails; older ones go.
 const EVENTS_MAX: usize = 1000;
+/// Changes of the histories of zones that wait while the disk fails; older ones go.
+const HISTORIES_MAX: usize = 20_000;
 
 /// Reads what the engine goes on from.
 ///
@@ -79,6 +81,8 @@ pub(super) struct Disk {
     /// Rows that could not be written, the latest value of each.
     unwritten: BTreeMap<(&'static str, String), Write>,
     events: VecDeque<Write>,
+    /// Changes of the histories of zones that could not be written, in their order.
+    histories: VecDeque<Write>,
     failed: Option<String>,
 }
 
@@ -88,6 +92,7 @@ impl Disk {
             store,
             unwritten: BTreeMap::new(),
             events: VecDeque::new(),
+            histories: VecDeque::new(),
             failed: None,
         }
     }
@@ -103,7 +108,7 @@ impl Disk {
             let (kind, write) = row(change);
             let key = match &write {
                 Write::Put { key, .. } | Write::Delete { key, .. } => key.clone(),
-                Write::Event { .. } => continue,
+                Write::History { .. } | Write::Event { .. } => continue,
             };
             self.unwritten.insert((kind, key), write);
         }
@@ -131,9 +136,30 @@ impl Disk {
         });
     }
 
+    /// What is stored of the histories of zones.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub(super) fn histories(&self) -> Result<BTreeMap<String, StoredHistory>, StoreError> {
+        match &self.store {
+            Some(store) => store.histories(),
+            None => Ok(BTreeMap::new()),
+        }
+    }
+
+    /// Notes changes of the histories of zones. One that is lost is a gap, and costs a secondary
+    /// the whole zone.
+    pub(super) fn note_histories(&mut self, writes: Vec<Write>) {
+        if self.failed.is_some() {
+            let surplus = self.histories.len().saturating_sub(HISTORIES_MAX);
+            self.histories.drain(..surplus);
+        }
+        self.histories.extend(writes);
+    }
+
     /// Whether anything waits to be written.
     pub(super) fn is_pending(&self) -> bool {
-        !self.unwritten.is_empty() || !self.events.is_empty()
+        !self.unwritten.is_empty() || !self.events.is_empty() || !self.histories.is_empty()
     }
 
     /// Writes all that waits, and `more`, in one transaction. What could not be written goes on
@@ -142,10 +168,12 @@ impl Disk {
         let Some(store) = &self.store else {
             self.unwritten.clear();
             self.events.clear();
+            self.histories.clear();
             return true;
         };
         let mut writes: Vec<Write> = self.unwritten.values().cloned().collect();
         writes.extend(self.events.iter().cloned());
+        writes.extend(self.histories.iter().cloned());
         writes.extend(more);
         if writes.is_empty() {
             return self.failed.is_none();
@@ -154,6 +182,7 @@ impl Disk {
             Ok(()) => {
                 self.unwritten.clear();
                 self.events.clear();
+                self.histories.clear();
                 self.failed = None;
                 true
             }

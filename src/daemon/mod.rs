@@ -13,6 +13,7 @@ mod core;
 mod disk;
 mod error;
 mod explain;
+mod histories;
 mod hooks;
 mod publisher;
 mod reload;

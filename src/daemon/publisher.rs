@@ -8,12 +8,14 @@ use arc_swap::ArcSwap;
 
 use super::DaemonError;
 use super::disk::Disk;
+use super::histories::{Digests, Prepared, carry_on, restore};
 use super::secondaries::Followed;
-use crate::config::Config;
+use crate::config::{Config, Secondaries};
 use crate::failover::{Policy, Publication};
 use crate::ids::{Generation, Serial, ServerName, ServiceName};
 use crate::snapshot::{ServiceRecord, ServiceSpec, Settings, Snapshot, SnapshotSpec, Source};
 use crate::store::Counters;
+use crate::tsig::Keys;
 use crate::zone::{Name, Zone};
 
 /// One zone as loaded.
@@ -37,6 +39,9 @@ pub(super) struct Ground {
     touched: BTreeMap<ServiceName, BTreeSet<String>>,
     /// Where transferred zones come from.
     sources: Vec<(Name, Arc<[Source]>)>,
+    /// Of the zones that have any.
+    secondaries: BTreeMap<Name, Secondaries>,
+    keys: Arc<Keys>,
 }
 
 /// Where serials and generations come from.
@@ -54,6 +59,7 @@ pub(super) struct Publisher {
     serials: BTreeMap<String, Serial>,
     publications: BTreeMap<ServiceName, Publication>,
     snapshots: Arc<ArcSwap<Snapshot>>,
+    digests: Digests,
 }
 
 impl Ground {
@@ -100,6 +106,8 @@ impl Ground {
                 .flat_map(|pool| &pool.servers)
                 .map(|server| (server.name.clone(), server.addresses.clone()))
                 .collect(),
+            secondaries: secondaries(config),
+            keys: Arc::clone(&config.keys),
             zones,
             touched,
             sources: sources(config),
@@ -163,6 +171,7 @@ impl Ground {
         for (origin, sources) in &self.sources {
             snapshot.follow(origin, Arc::clone(sources));
         }
+        snapshot.set_keys(Arc::clone(&self.keys));
         Ok(snapshot)
     }
 
@@ -190,7 +199,11 @@ impl Publisher {
         let groups = ground.all_groups();
         let mut serials = BTreeMap::new();
         let generation = numbers.draw(&ground, &groups, &mut serials, disk)?;
-        let snapshot = ground.snapshot(generation, &serials, &publications, None)?;
+        let mut snapshot = ground.snapshot(generation, &serials, &publications, None)?;
+        let (stored, mut digests) = (disk.histories()?, Digests::default());
+        let writes = restore(stored, &mut snapshot, &ground.secondaries, &mut digests);
+        disk.note_histories(writes);
+        disk.commit(Vec::new());
         let snapshots = Arc::new(ArcSwap::from_pointee(snapshot));
         Ok(Publisher {
             ground,
@@ -198,6 +211,7 @@ impl Publisher {
             serials,
             publications,
             snapshots,
+            digests,
         })
     }
 
@@ -235,7 +249,7 @@ impl Publisher {
         let groups: BTreeSet<String> = touched.flatten().cloned().collect();
         let mut publications = self.publications.clone();
         publications.extend(changed);
-        self.swap(None, publications, &groups, disk)
+        self.swap(None, &Prepared::default(), publications, &groups, disk)
     }
 
     /// Swaps in new data of one zone, under a new serial.
@@ -252,7 +266,9 @@ impl Publisher {
                 groups.insert(served.group.clone());
             }
         }
-        self.swap(Some(ground), self.publications.clone(), &groups, disk)
+        let publications = self.publications.clone();
+        let prepared = Prepared::default();
+        self.swap(Some(ground), &prepared, publications, &groups, disk)
     }
 
     /// Swaps in new zones and records along with the publications of all services.
@@ -262,16 +278,18 @@ impl Publisher {
     pub(super) fn reload(
         &mut self,
         ground: Ground,
+        prepared: &Prepared,
         publications: BTreeMap<ServiceName, Publication>,
         disk: &mut Disk,
     ) -> Result<(), DaemonError> {
         let groups = ground.all_groups();
-        self.swap(Some(ground), publications, &groups, disk)
+        self.swap(Some(ground), prepared, publications, &groups, disk)
     }
 
     fn swap(
         &mut self,
         ground: Option<Ground>,
+        prepared: &Prepared,
         publications: BTreeMap<ServiceName, Publication>,
         groups: &BTreeSet<String>,
         disk: &mut Disk,
@@ -280,7 +298,14 @@ impl Publisher {
         let mut serials = self.serials.clone();
         let generation = self.numbers.draw(next, groups, &mut serials, disk)?;
         let before = self.snapshots.load();
-        let snapshot = next.snapshot(generation, &serials, &publications, Some(&before))?;
+        let mut snapshot = next.snapshot(generation, &serials, &publications, Some(&before))?;
+        let (who, digests) = (&next.secondaries, &mut self.digests);
+        let writes = carry_on(&before, &mut snapshot, who, prepared, digests);
+        disk.note_histories(writes);
+        // A disk that fails is tried again by the core, and holds up no swap.
+        if disk.failed().is_none() {
+            disk.commit(Vec::new());
+        }
         self.snapshots.store(Arc::new(snapshot));
         self.serials = serials;
         self.publications = publications;
@@ -328,6 +353,14 @@ impl Numbers {
         }
         Ok(counters.next_generation()?)
     }
+}
+
+/// The secondaries of each zone that has any.
+fn secondaries(config: &Config) -> BTreeMap<Name, Secondaries> {
+    let all = config.zones.iter();
+    all.filter(|zone| !zone.secondaries.permits.is_empty() || !zone.secondaries.targets.is_empty())
+        .map(|zone| (zone.zone.origin().clone(), zone.secondaries.clone()))
+        .collect()
 }
 
 fn server_names(policy: &Policy, service: &ServiceName) -> Vec<Name> {

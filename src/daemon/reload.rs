@@ -3,6 +3,7 @@
 use super::DaemonError;
 use super::certificate;
 use super::core::Core;
+use super::histories::Prepared;
 use super::publisher::Ground;
 use super::start::{Source, assignments, publications};
 use crate::admin::{Answer, Response};
@@ -10,6 +11,7 @@ use crate::clock;
 use crate::config::{self, Config, Problems, Warning};
 use crate::failover::Input;
 use crate::server::Renewal;
+use crate::snapshot::Snapshot;
 use crate::telemetry;
 
 /// A configuration that was read, with its zones.
@@ -18,9 +20,15 @@ pub(super) struct Loaded {
     warnings: Vec<Warning>,
     /// Why the certificate stays what it was, although its files were read again.
     certificate: Option<String>,
+    prepared: Prepared,
 }
 
 impl Loaded {
+    /// Compares the zones with those that are served; large ones take a while.
+    pub(super) fn compare_with(&mut self, served: &Snapshot) {
+        self.prepared = Prepared::compare(served, &mut self.config.zones);
+    }
+
     /// What came of reading the certificate again.
     pub(super) fn note_renewal(&mut self, renewal: Renewal) {
         certificate::tell(&renewal);
@@ -40,6 +48,7 @@ pub(super) fn read(source: &Source) -> Result<Loaded, Problems> {
         config,
         warnings,
         certificate: None,
+        prepared: Prepared::default(),
     })
 }
 
@@ -50,6 +59,7 @@ impl Core {
             config,
             warnings,
             certificate,
+            prepared,
         } = loaded;
         let mut warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
         warnings.extend(certificate.map(|why| format!("the old certificate is shown on: {why}")));
@@ -59,7 +69,9 @@ impl Core {
         if config.state_dir != self.config.state_dir {
             warnings.push("state_dir changed: that takes a restart".to_owned());
         }
-        let result = self.try_adopt(config);
+        let worked = self.disk.failed().is_none();
+        let result = self.try_adopt(config, &prepared);
+        self.tell_of_the_disk(clock::now(), worked);
         telemetry::reload(result.as_ref().err());
         match result {
             Ok(()) => {
@@ -75,7 +87,7 @@ impl Core {
 
     /// The new policy is tried on a copy of the engine, and what it would publish on a snapshot
     /// that nobody sees: only when nothing speaks against it anything changes.
-    fn try_adopt(&mut self, config: Config) -> Result<(), String> {
+    fn try_adopt(&mut self, config: Config, prepared: &Prepared) -> Result<(), String> {
         self.engine
             .admit(&config.policy)
             .map_err(|refusal| refusal.to_string())?;
@@ -90,11 +102,15 @@ impl Core {
         self.prober
             .reassign(assignments(&config))
             .map_err(|error| error.to_string())?;
-        if let Err(error) = self.publisher.reload(ground, published, &mut self.disk) {
+        if let Err(error) = self
+            .publisher
+            .reload(ground, prepared, published, &mut self.disk)
+        {
             // The probes go back too: they were fit for the old configuration before.
             let _ = self.prober.reassign(assignments(&self.config));
             return Err(error.to_string());
         }
+        self.tell_secondaries();
         self.engine = engine;
         self.config = config;
         self.secondaries.adopt(followed);

@@ -24,6 +24,7 @@ use crate::config::{self, Config};
 use crate::failover::{Engine, Memory, Publication};
 use crate::hook::{Runner, RunnerEvent};
 use crate::ids::{Generation, ProbeIndex, ServiceName};
+use crate::notify::Notifier;
 use crate::probe::{Assignment, Prober};
 use crate::server::{CertificateFiles, EncryptedSpec, ListenSpec, Listeners, LocalAddrs, Notices};
 use crate::store::{Counters, Opened, Store};
@@ -109,6 +110,8 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()>) -> Result
     let goes_on = !first_start || core.first_round(&mut inbox, deadline, &mut shutdown).await;
     if goes_on {
         core.serving = Some(listeners.serve(core.publisher.snapshots()));
+        let snapshots = core.publisher.snapshots();
+        core.notifier = Some(Notifier::start(snapshots, &addresses.dns));
         telemetry::ready(&texts(&addresses));
         if let Some(ready) = options.ready {
             // Whoever waited for it may have gone.
@@ -226,6 +229,7 @@ async fn open(
         references,
         serving: None,
         certificate: None,
+        notifier: None,
         started,
         notices,
         unpublished: None,

@@ -1,19 +1,24 @@
 //! What the core knows, as `switchback status` shows it.
 
+use std::collections::BTreeMap;
+
 use super::certificate;
 use super::core::Core;
 use crate::admin::status::{
-    Counters, EndpointStatus, Family, Halt, Ineligible, Isolation, Listening, Look, Mask,
-    OperationStatus, PoolStatus, ProbeStatus, Ranked, ServerStatus, ServiceStatus, Status,
-    StoreStatus, TaskState, TaskStatus as Task, Transport, TransportCounters, ZoneStatus,
+    Acknowledged, AskedFor, Counters, EndpointStatus, Family, Halt, Ineligible, Isolation,
+    Listening, Look, Mask, OperationStatus, PoolStatus, ProbeStatus, Ranked, SecondaryStatus,
+    ServerStatus, ServiceStatus, Status, StoreStatus, TaskState, TaskStatus as Task, Told,
+    Transport, TransportCounters, ZoneStatus,
 };
 use crate::admin::{Answer, Response};
 use crate::failover::{Because, Pool, ProbeView, ServiceView, Subject};
 use crate::health::{PoolHealth, server_health};
 use crate::ids::{Endpoint, PoolName, ServiceName};
+use crate::notify::{Notifier, TargetState};
 use crate::runbook::{Operation, Phase, TaskStatus};
-use crate::server::Count;
+use crate::server::{Asked, Count, Serving};
 use crate::time::{Now, Wall};
+use crate::zone::Name;
 
 /// The step between the SRV priorities of two pools that follow one another.
 pub(super) const PRIORITY_STEP: u16 = 10;
@@ -38,16 +43,7 @@ impl Core {
             now: now.wall,
             generation: self.publisher.generation(),
             listening: self.listening(),
-            zones: self
-                .publisher
-                .serials()
-                .into_iter()
-                .map(|(origin, serial)| ZoneStatus {
-                    origin: origin.to_string(),
-                    serial,
-                    transferred: self.transferred(now, &origin),
-                })
-                .collect(),
+            zones: self.zones(now),
             isolated: self.isolation(now),
             alarms: self.alarms(now),
             store: StoreStatus {
@@ -66,6 +62,52 @@ impl Core {
             certificate: self.certificate.as_deref().map(certificate::status),
         };
         Response::Ok(Answer::Status(Box::new(status)))
+    }
+
+    fn zones(&self, now: Now) -> Vec<ZoneStatus> {
+        let mut secondaries = self.told();
+        let zones = self.publisher.serials().into_iter();
+        zones
+            .map(|(origin, serial)| ZoneStatus {
+                origin: origin.to_string(),
+                serial,
+                transferred: self.transferred(now, &origin),
+                secondaries: secondaries.remove(&origin).unwrap_or_default(),
+            })
+            .collect()
+    }
+
+    /// The secondaries of each zone: what they were told, and what they asked for.
+    fn told(&self) -> BTreeMap<Name, Vec<SecondaryStatus>> {
+        let states = self.notifier.as_ref().map(Notifier::states);
+        let seen = self.serving.as_ref().map(Serving::seen).unwrap_or_default();
+        let mut zones: BTreeMap<Name, Vec<SecondaryStatus>> = BTreeMap::new();
+        for state in states.unwrap_or_default() {
+            let TargetState {
+                origin,
+                address,
+                told,
+                acknowledged,
+                problem,
+            } = state;
+            let asked = seen.get(&(origin.clone(), address.ip()));
+            zones.entry(origin).or_default().push(SecondaryStatus {
+                address,
+                told: told.map(|(serial, attempts, at)| Told {
+                    serial,
+                    attempts,
+                    at,
+                }),
+                acknowledged: acknowledged.map(|(serial, at)| Acknowledged { serial, at }),
+                asked: asked.map(|sighting| AskedFor {
+                    what: asked_word(sighting.asked).to_owned(),
+                    serial: sighting.serial,
+                    at: sighting.at,
+                }),
+                problem,
+            });
+        }
+        zones
     }
 
     fn listening(&self) -> Vec<Listening> {
@@ -292,6 +334,14 @@ fn of_transport(count: Count) -> TransportCounters {
         connections,
         evicted,
         refused,
+    }
+}
+
+fn asked_word(asked: Asked) -> &'static str {
+    match asked {
+        Asked::Soa => "soa",
+        Asked::Changes => "ixfr",
+        Asked::Zone => "axfr",
     }
 }
 

@@ -1,10 +1,14 @@
 //! Counts instead of log lines: nothing that a stranger sends makes a log grow.
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::connections::Connections;
 use super::notices::Notices;
+use super::seen::{Seen, Sighting};
+use crate::zone::Name;
 
 /// What one transport has seen since it was bound. All counts only grow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -95,6 +99,8 @@ pub(super) struct Tally {
     pub(super) panics: AtomicU64,
     /// Shared by all tallies of one set of listeners.
     pub(super) notices: Arc<Notices>,
+    /// What secondaries asked for.
+    pub(super) seen: Seen,
 }
 
 impl Tally {
@@ -171,6 +177,17 @@ impl Default for Tallies {
 }
 
 impl Tallies {
+    /// The latest question of each secondary, over all transports.
+    pub(super) fn seen(&self) -> BTreeMap<(Name, IpAddr), Sighting> {
+        let mut all = BTreeMap::new();
+        for tally in &*self.udp.lock().unwrap_or_else(PoisonError::into_inner) {
+            tally.seen.merge_into(&mut all);
+        }
+        self.tcp.tally.seen.merge_into(&mut all);
+        self.tls.tally.seen.merge_into(&mut all);
+        all
+    }
+
     /// A tally for one more UDP thread.
     pub(super) fn for_udp_thread(&self) -> Arc<Tally> {
         let tally = Arc::new(Tally::sharing(&self.notices));
@@ -193,7 +210,7 @@ impl Tallies {
     }
 
     /// The sum over all UDP threads.
-    fn udp(&self) -> Count {
+    pub(super) fn udp(&self) -> Count {
         let mut sum = Count::default();
         for tally in &*self.udp.lock().unwrap_or_else(PoisonError::into_inner) {
             sum.add(tally.count());

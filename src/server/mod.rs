@@ -23,22 +23,27 @@ mod http;
 mod https;
 mod notices;
 mod quic;
+mod reply;
+mod seen;
 mod spec;
 mod stream;
 mod tcp;
 mod threads;
 mod tls;
+mod transfers;
 mod udp;
 
 pub use certificate::{Certificate, CertificateFiles, CertificateState, Renewal};
 pub use counters::{Count, Counters};
 pub use error::{BindError, BindProblem};
 pub use notices::Notices;
+pub use seen::{Asked, Sighting};
 pub use spec::{EncryptedSpec, ListenSpec, LocalAddrs};
 pub use stream::Patience;
 
+use std::collections::BTreeMap;
 use std::io::{self, PipeWriter, pipe};
-use std::net::UdpSocket;
+use std::net::{IpAddr, UdpSocket};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -51,14 +56,17 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::answer::{Asker, is_notify, respond, take_notify};
+use crate::answer::Asker;
 use crate::snapshot::Snapshot;
+use crate::zone::Name;
 use accept::{Stop, listen};
 use counters::{Tallies, Tally, bump};
 use encrypted::Encrypted;
+use reply::reply;
 use stream::Shared;
 use tcp::Tcp;
 use threads::Threads;
+use transfers::Transfers;
 use udp::Worker;
 
 /// The longest query taken, octets. No question with EDNS options and a signature comes near
@@ -200,6 +208,7 @@ impl Listeners {
             snapshots: Arc::clone(&snapshots),
             tallies,
             patience,
+            transfers: Transfers::default(),
         });
         let mut listeners = JoinSet::new();
         let speaker = Arc::new(Tcp(Arc::clone(&shared)));
@@ -230,6 +239,12 @@ impl Serving {
     #[must_use]
     pub fn local_addrs(&self) -> &LocalAddrs {
         &self.addrs
+    }
+
+    /// The latest question of each secondary that a zone names, by zone and address.
+    #[must_use]
+    pub fn seen(&self) -> BTreeMap<(Name, IpAddr), Sighting> {
+        self.shared.tallies.seen()
     }
 
     /// What was received and sent since the bind.
@@ -304,14 +319,7 @@ fn answer(
     out.clear();
     // A defect in the engine costs the one query that meets it, never the thread.
     let answered = catch_unwind(AssertUnwindSafe(|| {
-        if is_notify(query) {
-            let notice = take_notify(snapshot, query, asker, None, out);
-            notice
-                .into_iter()
-                .for_each(|notice| tally.notices.put(notice));
-            return !out.is_empty();
-        }
-        respond(snapshot, query, asker, out)
+        reply(snapshot, query, asker, tally, out)
     }));
     if answered.is_err() {
         bump(&tally.panics, 1);

@@ -22,10 +22,12 @@ use tokio::time::timeout;
 use super::accept::Stop;
 use super::connections::Seat;
 use super::counters::{Tallies, Tally, bump};
+use super::transfers::{Receiver, Transfers};
 use super::{QUERY_LIMIT, answer};
 use crate::answer::{Asker, Transport};
 use crate::clock;
 use crate::snapshot::Snapshot;
+use crate::transfer::is_request;
 
 /// After the stop, for queries that are on their way from the system to us.
 pub(super) const LAST_WORDS: Duration = Duration::from_millis(100);
@@ -60,6 +62,7 @@ pub(super) struct Shared {
     pub(super) snapshots: Arc<ArcSwap<Snapshot>>,
     pub(super) tallies: Arc<Tallies>,
     pub(super) patience: Patience,
+    pub(super) transfers: Transfers,
 }
 
 /// One client with a connection, and what its queries are answered with.
@@ -126,6 +129,7 @@ impl Client<'_> {
                 outbox.clear();
                 match next {
                     Next::Gather => {}
+                    Next::Transfer(request) => self.transfer(stream, &request).await?,
                     Next::Read => break,
                     Next::Close => return Ok(End::Nonsense),
                 }
@@ -133,6 +137,25 @@ impl Client<'_> {
             outbox.shrink_to(OUTBOX);
             self.seat.is_active();
         }
+    }
+
+    /// Answers a request for a zone.
+    async fn transfer<S>(&self, stream: &mut S, request: &[u8]) -> io::Result<()>
+    where
+        S: AsyncWrite + Unpin,
+    {
+        let receiver = Receiver {
+            address: self.address,
+            seat: self.seat,
+            tally: self.tally,
+            snapshots: &self.shared.snapshots,
+            tallies: &self.shared.tallies,
+            patience: self.shared.patience,
+            transfers: &self.shared.transfers,
+        };
+        receiver.answer(stream, request).await?;
+        bump(&self.tally.responses, 1);
+        Ok(())
     }
 
     /// Answers whole queries into `outbox`, each message with its length before it, so that one
@@ -153,6 +176,9 @@ impl Client<'_> {
                 return Next::Read;
             };
             bump(&tally.queries, 1);
+            if is_request(query) {
+                return Next::Transfer(query.to_vec());
+            }
             let answered = answer(&snapshot, query, &asker, &mut message, tally);
             let Some(length) = u16::try_from(message.len()).ok().filter(|_| answered) else {
                 bump(&tally.dropped, 1);
@@ -170,6 +196,8 @@ impl Client<'_> {
 enum Next {
     /// Whole queries are left.
     Gather,
+    /// This one asks for a zone; others may be left.
+    Transfer(Vec<u8>),
     /// None is.
     Read,
     /// The client sent something that gets no answer.

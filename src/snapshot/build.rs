@@ -114,11 +114,7 @@ impl<'s> Builder<'s> {
         link(&mut zones);
         let mut builder = Builder {
             laid: BTreeMap::new(),
-            bare: Snapshot {
-                generation: spec.generation,
-                settings: Arc::clone(&spec.settings),
-                zones,
-            },
+            bare: snapshot_of(spec.generation, Arc::clone(&spec.settings), zones),
             owners: BTreeMap::new(),
             violations,
             names: BTreeMap::new(),
@@ -365,14 +361,25 @@ impl<'s> Builder<'s> {
             }
         }
         if self.violations.is_empty() {
-            Ok(Snapshot {
-                generation,
-                settings: self.bare.settings,
-                zones,
-            })
+            Ok(snapshot_of(generation, self.bare.settings, zones))
         } else {
             Err(self.violations)
         }
+    }
+}
+
+/// A snapshot that nobody transfers anything from yet.
+fn snapshot_of(
+    generation: Generation,
+    settings: Arc<Settings>,
+    zones: Vec<ServedZone>,
+) -> Snapshot {
+    Snapshot {
+        generation,
+        settings,
+        zones,
+        keys: Arc::default(),
+        has_targets: false,
     }
 }
 

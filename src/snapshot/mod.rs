@@ -12,17 +12,20 @@
 
 mod build;
 mod guard;
+mod replication;
 mod served;
 mod settings;
 
 pub use build::{ServiceRecord, ServiceSpec, SnapshotSpec};
 pub use guard::GuardViolation;
+pub use replication::{Network, NetworkError, Permit, Replication, Target};
 pub use served::{Place, ServedZone, Source};
 pub use settings::{CookieSecret, Cookies, Settings, ShortText, UDP_PAYLOAD};
 
 use std::sync::Arc;
 
 use crate::ids::{Generation, Serial};
+use crate::tsig::Keys;
 use crate::zone::{Key, Name};
 
 /// Everything that answers need, of one generation.
@@ -32,6 +35,8 @@ pub struct Snapshot {
     settings: Arc<Settings>,
     /// In canonical order of their origins.
     zones: Vec<ServedZone>,
+    keys: Arc<Keys>,
+    has_targets: bool,
 }
 
 impl Snapshot {
@@ -83,6 +88,40 @@ impl Snapshot {
         {
             zone.set_sources(sources);
         }
+    }
+
+    /// The zone with this origin.
+    #[must_use]
+    pub fn zone(&self, origin: &Name) -> Option<&ServedZone> {
+        let at = self.search(origin.key().as_slice()).ok()?;
+        self.zones.get(at)
+    }
+
+    /// The keys that messages may be signed with.
+    #[must_use]
+    pub fn keys(&self) -> &Arc<Keys> {
+        &self.keys
+    }
+
+    /// Takes the keys that messages may be signed with, before it is published.
+    pub fn set_keys(&mut self, keys: Arc<Keys>) {
+        self.keys = keys;
+    }
+
+    /// Takes what the secondaries of one zone need, before it is published.
+    pub fn replicate(&mut self, origin: &Name, replication: Replication) {
+        self.has_targets |= !replication.targets.is_empty();
+        if let Ok(at) = self.search(origin.key().as_slice())
+            && let Some(zone) = self.zones.get_mut(at)
+        {
+            zone.set_replication(replication);
+        }
+    }
+
+    /// Whether any zone has somebody who is told of its changes.
+    #[must_use]
+    pub fn has_targets(&self) -> bool {
+        self.has_targets
     }
 
     /// The zone that a name lies in: the deepest of those whose apex is at or above it.

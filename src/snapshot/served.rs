@@ -1,8 +1,11 @@
 //! One zone as it is served: static data with the overlay of this generation on top.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::Replication;
+use crate::history::{Difference, FixedChanges, Layers, WireRecord, write_record};
 use crate::ids::Serial;
 use crate::zone::rdata::{rtype, soa_numbers};
 use crate::zone::{Key, Name, Node, Rrset, Tree, Zone};
@@ -15,6 +18,7 @@ pub struct ServedZone {
     above: Option<usize>,
     overlay: Arc<Overlay>,
     sources: Arc<[Source]>,
+    replication: Replication,
 }
 
 /// What is laid over a zone. Generations that lay the same over it share it.
@@ -92,6 +96,7 @@ impl ServedZone {
             above: None,
             overlay,
             sources: Arc::default(),
+            replication: Replication::default(),
         }
     }
 
@@ -103,6 +108,93 @@ impl ServedZone {
 
     pub(super) fn set_sources(&mut self, sources: Arc<[Source]>) {
         self.sources = sources;
+    }
+
+    /// What the zone's secondaries need.
+    #[must_use]
+    pub fn replication(&self) -> &Replication {
+        &self.replication
+    }
+
+    pub(super) fn set_replication(&mut self, replication: Replication) {
+        self.replication = replication;
+    }
+
+    /// Hands out every record but the SOA, occluded ones and glue included (RFC 5936 section 3),
+    /// until `take` says no. What the overlay has at a name and type stands in place of what the
+    /// static data has there.
+    pub fn each_record(&self, take: &mut dyn FnMut(WireRecord<'_>) -> bool) {
+        let tree = self.zone.tree();
+        let mut hidden = HashSet::new();
+        for node in self.overlay.tree.nodes() {
+            if let Some(below) = tree.get(&Key::of_wire(node.owner())) {
+                hidden.extend(node.rrsets().map(|rrset| (below.index(), rrset.rtype)));
+            }
+        }
+        let fixed = tree.nodes().flat_map(|node| {
+            let rrsets = node.rrsets().map(move |rrset| (node, rrset));
+            rrsets.filter(|(node, rrset)| !hidden.contains(&(node.index(), rrset.rtype)))
+        });
+        let laid = self.overlay.tree.nodes();
+        let laid = laid.flat_map(|node| node.rrsets().map(move |rrset| (node, rrset)));
+        for (node, rrset) in fixed.chain(laid) {
+            if rrset.rtype == rtype::SOA {
+                continue;
+            }
+            for rdata in rrset.records() {
+                let record = WireRecord {
+                    owner: node.owner(),
+                    rtype: rrset.rtype,
+                    ttl: rrset.ttl,
+                    rdata,
+                };
+                if !take(record) {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// The overlay as octets, the SOA included, for a [`Layers`].
+    #[must_use]
+    pub fn overlay_octets(&self) -> Vec<u8> {
+        let mut octets = Vec::new();
+        for node in self.overlay.tree.nodes() {
+            for rrset in node.rrsets() {
+                for rdata in rrset.records() {
+                    let record = WireRecord {
+                        owner: node.owner(),
+                        rtype: rrset.rtype,
+                        ttl: rrset.ttl,
+                        rdata,
+                    };
+                    write_record(record, &mut octets);
+                }
+            }
+        }
+        octets
+    }
+
+    /// What changed since `before`, a generation of the same zone.
+    #[must_use]
+    pub fn changes_since(&self, before: &ServedZone) -> Option<Difference> {
+        let fixed = FixedChanges::between(before.zone.tree(), self.zone.tree());
+        self.changes_with(&fixed, before)
+    }
+
+    /// The same, where it is known already how the static data differs.
+    #[must_use]
+    pub fn changes_with(&self, fixed: &FixedChanges, before: &ServedZone) -> Option<Difference> {
+        let (old, new) = (before.overlay_octets(), self.overlay_octets());
+        let after = Layers {
+            fixed: self.zone.tree(),
+            overlay: &new,
+        };
+        let before = Layers {
+            fixed: before.zone.tree(),
+            overlay: &old,
+        };
+        after.changes_with(fixed, before, self.origin())
     }
 
     /// The zone's static data.

@@ -4,8 +4,9 @@
 //!
 //! `state.redb` in the state directory: a table per [`Table`], key → JSON text, and the history
 //! of events, of which the newest [`HISTORY`] are kept; of operations the last [`OPERATIONS`]. What
-//! the JSON says is the business of whoever writes it. In `zones` lie the versions of transferred
-//! zones ([`Images`]). Beside it lies `state.lock`, which names the process that holds the
+//! the JSON says, and the octets of the histories of zones, is the business of whoever writes it. In
+//! `zones` lie the versions of transferred zones ([`Images`]). Beside it lies `state.lock`, which
+//! names the process that holds the
 //! directory, and, if there was damage, `state.redb.damaged-<time>`.
 //!
 //! # What holds
@@ -21,11 +22,13 @@
 mod counters;
 mod error;
 mod file;
+mod histories;
 mod images;
 mod reserve;
 
 pub use counters::{Counters, Exhausted, Reservation};
 pub use error::StoreError;
+pub use histories::{HistoryWrite, StoredHistory};
 pub use images::Images;
 pub use reserve::{BLOCK, LOW};
 
@@ -106,7 +109,14 @@ pub enum Write {
         /// The key.
         key: String,
     },
-    /// Appends to the history; the oldest event beyond [`HISTORY`] goes.
+    /// Changes the history of a zone.
+    History {
+        /// The zone: its origin in lower case.
+        zone: String,
+        /// What changes.
+        write: HistoryWrite,
+    },
+    /// Appends to the events; the oldest beyond [`HISTORY`] goes.
     Event {
         /// When it happened.
         wall: Wall,
@@ -262,6 +272,7 @@ fn apply(transaction: &WriteTransaction, writes: &[Write]) -> Result<(), redb::E
                     .open_table(table.definition())?
                     .remove(key.as_str())?;
             }
+            Write::History { zone, write } => histories::apply(transaction, zone, write)?,
             Write::Event { wall, json } => {
                 let mut events = transaction.open_table(EVENTS)?;
                 let next = events.last()?.map_or(0, |(at, _)| at.value() + 1);

@@ -3,6 +3,7 @@
 use std::fmt::{self, Write as _};
 use std::time::Duration;
 
+use super::secondaries::write_secondaries;
 use super::style::{Paint, duration, tame, widest};
 use super::transferred;
 use crate::admin::status::{
@@ -308,6 +309,7 @@ fn write_server(page: &mut String, status: &Status, paint: Paint) -> fmt::Result
             Some(transferred) => transferred::write(page, transferred, status.now, paint)?,
             None => writeln!(page)?,
         }
+        write_secondaries(page, zone, status.now, paint)?;
     }
     if let Some(certificate) = &status.certificate {
         let left = match certificate.not_after {

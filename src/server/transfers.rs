@@ -1,0 +1,267 @@
+//! Zones on their way to secondaries, over a stream (RFC 5936, RFC 1995, RFC 9103).
+//!
+//! A small transfer, which is what a failover makes, is put together at once. A large one is made
+//! by a thread of its own as fast as the client reads: at most [`AHEAD`] pieces wait. So many go
+//! at a time ([`LARGE_AT_A_TIME`]); others wait for their turn, for a while. While queries come in,
+//! a large transfer keeps to a tenth of a core, for those who ask do not wait, and a secondary
+//! can.
+
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::timeout;
+
+use super::connections::Seat;
+use super::counters::{Tallies, Tally};
+use super::seen::{Asked, Seen};
+use super::stream::Patience;
+use crate::clock;
+use crate::snapshot::Snapshot;
+use crate::transfer::{Denial, Kind, TransferRequest, admit, is_small, plan, write, write_error};
+use crate::tsig::{Request, Signer, read_request};
+
+/// Large transfers at a time.
+const LARGE_AT_A_TIME: usize = 4;
+/// How long one waits for its turn.
+const TURN: Duration = Duration::from_secs(5);
+/// Messages are handed over in pieces of this size.
+const PIECE: usize = 64 << 10;
+/// So many pieces wait for the client.
+const AHEAD: usize = 2;
+/// From so many queries a second on, a large transfer makes room.
+const BUSY_QUERIES_PER_S: u128 = 500;
+/// It rests so many times as long as it worked.
+const REST: u32 = 9;
+/// The longest rest after one piece.
+const LONGEST_REST: Duration = Duration::from_millis(100);
+
+/// What all transfers share.
+#[derive(Debug)]
+pub(super) struct Transfers(Semaphore);
+
+impl Default for Transfers {
+    fn default() -> Self {
+        Transfers(Semaphore::new(LARGE_AT_A_TIME))
+    }
+}
+
+/// Whom a transfer goes to, and what it is made of.
+pub(super) struct Receiver<'a> {
+    pub(super) address: IpAddr,
+    pub(super) seat: &'a Seat,
+    pub(super) tally: &'a Tally,
+    pub(super) snapshots: &'a ArcSwap<Snapshot>,
+    pub(super) tallies: &'a Tallies,
+    pub(super) patience: Patience,
+    pub(super) transfers: &'a Transfers,
+}
+
+impl Receiver<'_> {
+    /// Answers one request for a transfer.
+    ///
+    /// # Errors
+    /// What the stream says; `TimedOut`; `InvalidData` when the zone cannot be sent. The
+    /// connection is to be closed: a client must not take a part for the whole.
+    pub(super) async fn answer<S>(&self, stream: &mut S, query: &[u8]) -> io::Result<()>
+    where
+        S: AsyncWrite + Unpin,
+    {
+        let snapshot = self.snapshots.load_full();
+        let mut out = Vec::new();
+        let (message, signer) = match read_request(query, snapshot.keys(), clock::wall()) {
+            Request::Plain => (query.to_vec(), None),
+            Request::Signed(signed) => (signed.message, Some(signed.signer)),
+            Request::Rejected(rejection) => {
+                rejection.write(query, clock::wall(), &mut out);
+                return self.send(stream, &framed(&out)).await;
+            }
+        };
+        let job = Job {
+            snapshot,
+            message,
+            signer,
+            client: self.address,
+        };
+        let size = match job.size(&self.tally.seen) {
+            Ok(size) => size,
+            Err(denial) => return self.send(stream, &job.denied(denial)).await,
+        };
+        match size {
+            Size::Small => {
+                let mut pieces = Vec::new();
+                job.run(&mut |piece| {
+                    pieces.extend_from_slice(&piece);
+                    true
+                })?;
+                self.send(stream, &pieces).await
+            }
+            Size::Large => {
+                let Ok(Ok(_turn)) = timeout(TURN, self.transfers.0.acquire()).await else {
+                    return self.send(stream, &job.denied(Denial::TooMany)).await;
+                };
+                self.stream(stream, job).await
+            }
+        }
+    }
+
+    /// Sends the pieces of a large transfer as they are made.
+    async fn stream<S>(&self, stream: &mut S, job: Job) -> io::Result<()>
+    where
+        S: AsyncWrite + Unpin,
+    {
+        let (pieces, mut made) = mpsc::channel(AHEAD);
+        let maker = tokio::task::spawn_blocking(move || {
+            job.run(&mut |piece| pieces.blocking_send(piece).is_ok())
+        });
+        let mut pace = Pace::new(self.tallies);
+        while let Some(piece) = made.recv().await {
+            self.send(stream, &piece).await?;
+            self.seat.is_active();
+            pace.rest(self.tallies).await;
+        }
+        maker.await.map_err(io::Error::other)?
+    }
+
+    async fn send<S>(&self, stream: &mut S, octets: &[u8]) -> io::Result<()>
+    where
+        S: AsyncWrite + Unpin,
+    {
+        let all = async {
+            stream.write_all(octets).await?;
+            stream.flush().await
+        };
+        timeout(self.patience.write, all).await?
+    }
+}
+
+/// How much work a transfer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Size {
+    Small,
+    Large,
+}
+
+/// One transfer: it sees one snapshot from its beginning to its end.
+struct Job {
+    snapshot: Arc<Snapshot>,
+    /// The request without its signature.
+    message: Vec<u8>,
+    signer: Option<Signer>,
+    client: IpAddr,
+}
+
+impl Job {
+    /// How much work it is; notes who asked.
+    fn size(&self, seen: &Seen) -> Result<Size, Denial> {
+        let Ok(request) = TransferRequest::read(&self.message) else {
+            return Ok(Size::Small);
+        };
+        let key = self.signer.as_ref().map(|signer| signer.key().name());
+        let zone = admit(&self.snapshot, &request, self.client, key)?;
+        let asked = match request.kind {
+            Kind::Full => Asked::Zone,
+            Kind::Since(_) => Asked::Changes,
+        };
+        seen.note(zone, self.client, asked, clock::wall());
+        Ok(if is_small(zone, &request) {
+            Size::Small
+        } else {
+            Size::Large
+        })
+    }
+
+    /// The response that says why there is no transfer.
+    fn denied(&self, denial: Denial) -> Vec<u8> {
+        let edns = TransferRequest::read(&self.message).is_ok_and(|r| r.udp_payload().is_some());
+        let mut out = Vec::new();
+        write_error(&self.message, Ok(denial), edns, &mut out);
+        if let Some(signer) = &self.signer {
+            signer.clone().sign(&mut out, clock::wall());
+        }
+        framed(&out)
+    }
+
+    /// Makes all messages and hands them over in pieces, until `emit` takes no more.
+    fn run(self, emit: &mut dyn FnMut(Vec<u8>) -> bool) -> io::Result<()> {
+        let Job {
+            snapshot,
+            message,
+            mut signer,
+            client,
+        } = self;
+        let request = match TransferRequest::read(&message) {
+            Ok(request) => request,
+            Err(rcode) => {
+                let mut out = Vec::new();
+                write_error(&message, Err(rcode), false, &mut out);
+                if let Some(signer) = &mut signer {
+                    signer.sign(&mut out, clock::wall());
+                }
+                emit(framed(&out));
+                return Ok(());
+            }
+        };
+        let key = signer.as_ref().map(|signer| signer.key().name().clone());
+        let Ok(zone) = admit(&snapshot, &request, client, key.as_ref()) else {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        };
+        let plan = plan(zone, &request);
+        let room = signer.as_ref().map_or(0, Signer::room);
+        let mut piece = Vec::with_capacity(PIECE);
+        let written = write(zone, &request, &plan, room, None, &mut |message| {
+            if let Some(signer) = &mut signer {
+                signer.sign(message, clock::wall());
+            }
+            piece.extend_from_slice(&framed(message));
+            piece.len() < PIECE || emit(std::mem::take(&mut piece))
+        });
+        match written {
+            Ok(()) => {
+                emit(piece);
+                Ok(())
+            }
+            Err(stopped) => Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("the transfer of {} ended early: {stopped:?}", zone.origin()),
+            )),
+        }
+    }
+}
+
+/// A message with its length before it.
+fn framed(message: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(message.len()).unwrap_or(u16::MAX);
+    [&length.to_be_bytes(), message].concat()
+}
+
+/// How fast a large transfer goes.
+struct Pace {
+    queries: u64,
+    since: crate::time::Mono,
+}
+
+impl Pace {
+    fn new(tallies: &Tallies) -> Pace {
+        Pace {
+            queries: tallies.udp().queries,
+            since: clock::mono(),
+        }
+    }
+
+    /// Rests after a piece, if queries come in.
+    async fn rest(&mut self, tallies: &Tallies) {
+        let worked = clock::mono().since(self.since);
+        let queries = tallies.udp().queries;
+        let rate = u128::from(queries.saturating_sub(self.queries)) * 1_000_000
+            / worked.as_micros().max(1);
+        if rate >= BUSY_QUERIES_PER_S {
+            tokio::time::sleep((worked * REST).min(LONGEST_REST)).await;
+        }
+        *self = Pace::new(tallies);
+    }
+}
