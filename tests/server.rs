@@ -20,6 +20,8 @@ mod fixture;
 mod house;
 #[path = "server/https.rs"]
 mod https;
+#[path = "server/interleaved.rs"]
+mod interleaved;
 #[path = "server/quic.rs"]
 mod quic;
 #[path = "server/streams.rs"]

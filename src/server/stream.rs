@@ -2,27 +2,32 @@
 //! queries; every wait bounded.
 //!
 //! # Order
-//! Every answer is computed at once from memory, so that none has to wait for another: answers
-//! leave in the order of their queries, which is one of those that RFC 7766 section 7 allows.
+//! An answer of one message is made at once from memory, so these leave in the order of their
+//! queries. A large transfer leaves piece by piece, and whatever is asked while it does is answered
+//! between two of its pieces, each of whole messages: out of order, as RFC 7766 section 7 wants it.
+//! Large transfers of one connection follow one another; small ones overtake them.
 //!
 //! # What a client can make us keep
 //! [`Patience`] says how long a client may take to send a query and to read its answers. A
-//! connection holds one query buffer and at most [`OUTBOX`] plus one answer of ours; nothing more
-//! is read while answers wait to be taken.
+//! connection holds one query buffer, at most [`OUTBOX`] plus one answer of ours, and the pieces of
+//! one transfer that its maker is ahead; nothing more is read while answers wait to be taken, or
+//! while [`IN_LINE`] transfers wait.
 
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::{Mutex, mpsc};
 use tokio::time::timeout;
 
 use super::accept::Stop;
 use super::connections::Seat;
 use super::counters::{Tallies, Tally, bump};
-use super::transfers::{Receiver, Transfers};
+use super::transfers::{Job, Receiver, Transfers};
 use super::{QUERY_LIMIT, answer};
 use crate::answer::{Asker, Transport};
 use crate::clock;
@@ -34,6 +39,8 @@ pub(super) const LAST_WORDS: Duration = Duration::from_millis(100);
 /// For the client to hear that we part, before the connection is closed over what it still sends:
 /// the system would then reset it, and our last answers might be lost with it.
 const FAREWELL: Duration = Duration::from_millis(500);
+/// Large transfers of one connection that wait for the one under way.
+const IN_LINE: usize = 4;
 /// Answers are written when this much has gathered, or no whole query is left.
 const OUTBOX: usize = 64 << 10;
 
@@ -91,15 +98,50 @@ impl Client<'_> {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        match self.answer_all(stream, stop).await? {
+        match self.exchange(stream, stop).await? {
             End::Silence => timeout(FAREWELL, stream.shutdown()).await?,
             End::Nonsense => timeout(FAREWELL, part(stream)).await?,
         }
     }
 
-    async fn answer_all<S>(&self, stream: &mut S, mut stop: Stop) -> io::Result<End>
+    /// Answers queries, and sends the large transfers that are among them beside that.
+    async fn exchange<S>(&self, stream: &mut S, stop: Stop) -> io::Result<End>
     where
         S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let (reader, writer) = tokio::io::split(stream);
+        let outlet = Outlet {
+            writer: Mutex::new(writer),
+            patience: self.shared.patience.write,
+        };
+        let (line, mut waiting) = mpsc::channel(IN_LINE);
+        let line = Line {
+            jobs: line,
+            length: &AtomicUsize::new(0),
+        };
+        let length = line.length;
+        let transfers = async {
+            while let Some(job) = waiting.recv().await {
+                self.receiver().stream(&outlet, job).await?;
+                bump(&self.tally.responses, 1);
+                length.fetch_sub(1, Relaxed);
+            }
+            Ok(())
+        };
+        let (end, ()) = tokio::try_join!(self.answer_all(reader, &outlet, line, stop), transfers)?;
+        Ok(end)
+    }
+
+    async fn answer_all<R, W>(
+        &self,
+        mut reader: R,
+        outlet: &Outlet<W>,
+        line: Line<'_>,
+        mut stop: Stop,
+    ) -> io::Result<End>
+    where
+        R: AsyncRead + Unpin,
+        W: AsyncWrite + Unpin,
     {
         let patience = self.shared.patience;
         let mut inbox = Inbox::new();
@@ -109,7 +151,7 @@ impl Client<'_> {
             let wait = if stopping { LAST_WORDS } else { patience.query };
             let filled = tokio::select! {
                 biased;
-                filled = timeout(wait, inbox.fill(stream)) => filled,
+                filled = timeout(wait, inbox.fill(&mut reader)) => filled,
                 () = stop.wait(), if !stopping => {
                     stopping = true;
                     continue;
@@ -121,15 +163,17 @@ impl Client<'_> {
                     Filled::TooLong => return Ok(End::Nonsense),
                     Filled::End => return Ok(End::Silence),
                 },
+                // Silence, while it takes what it has asked for.
+                Err(_) if !stopping && line.length.load(Relaxed) > 0 => continue,
                 Err(_) => return Ok(End::Silence),
             }
             loop {
                 let next = self.gather(&mut inbox, &mut outbox);
-                timeout(patience.write, write(stream, &outbox)).await??;
+                outlet.send(&outbox).await?;
                 outbox.clear();
                 match next {
                     Next::Gather => {}
-                    Next::Transfer(request) => self.transfer(stream, &request).await?,
+                    Next::Transfer(request) => self.transfer(outlet, &line, &request).await?,
                     Next::Read => break,
                     Next::Close => return Ok(End::Nonsense),
                 }
@@ -139,23 +183,35 @@ impl Client<'_> {
         }
     }
 
-    /// Answers a request for a zone.
-    async fn transfer<S>(&self, stream: &mut S, request: &[u8]) -> io::Result<()>
+    /// Answers a request for a zone, or puts it in line.
+    async fn transfer<W>(
+        &self,
+        outlet: &Outlet<W>,
+        line: &Line<'_>,
+        request: &[u8],
+    ) -> io::Result<()>
     where
-        S: AsyncWrite + Unpin,
+        W: AsyncWrite + Unpin,
     {
-        let receiver = Receiver {
+        let Some(job) = self.receiver().answer(outlet, request).await? else {
+            bump(&self.tally.responses, 1);
+            return Ok(());
+        };
+        line.length.fetch_add(1, Relaxed);
+        // The other end is gone only after an error, which ends all of it.
+        let _ = line.jobs.send(job).await;
+        Ok(())
+    }
+
+    fn receiver(&self) -> Receiver<'_> {
+        Receiver {
             address: self.address,
             seat: self.seat,
             tally: self.tally,
             snapshots: &self.shared.snapshots,
             tallies: &self.shared.tallies,
-            patience: self.shared.patience,
             transfers: &self.shared.transfers,
-        };
-        receiver.answer(stream, request).await?;
-        bump(&self.tally.responses, 1);
-        Ok(())
+        }
     }
 
     /// Answers whole queries into `outbox`, each message with its length before it, so that one
@@ -204,10 +260,33 @@ enum Next {
     Close,
 }
 
-/// Writes all of `octets`, out of the buffers of a TLS session too.
-async fn write<S: AsyncWrite + Unpin>(stream: &mut S, octets: &[u8]) -> io::Result<()> {
-    stream.write_all(octets).await?;
-    stream.flush().await
+/// The large transfers of one connection.
+struct Line<'a> {
+    jobs: mpsc::Sender<Job>,
+    /// Those that wait, and the one under way.
+    length: &'a AtomicUsize,
+}
+
+/// The sending half of a connection: whole messages, of one answer or of another.
+pub(super) struct Outlet<W> {
+    writer: Mutex<W>,
+    patience: Duration,
+}
+
+impl<W: AsyncWrite + Unpin> Outlet<W> {
+    /// Writes all of `messages`, each with its length before it, out of the buffers of a TLS
+    /// session too.
+    ///
+    /// # Errors
+    /// What the stream says; `TimedOut` if the client does not take them.
+    pub(super) async fn send(&self, messages: &[u8]) -> io::Result<()> {
+        let mut writer = self.writer.lock().await;
+        let all = async {
+            writer.write_all(messages).await?;
+            writer.flush().await
+        };
+        timeout(self.patience, all).await?
+    }
 }
 
 /// Ends our side, then reads and forgets until the client has ended its own.

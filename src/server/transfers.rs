@@ -12,14 +12,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::io::AsyncWrite;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 
 use super::connections::Seat;
 use super::counters::{Tallies, Tally};
 use super::seen::{Asked, Seen};
-use super::stream::Patience;
+use super::stream::Outlet;
 use crate::clock;
 use crate::snapshot::Snapshot;
 use crate::transfer::{Denial, Kind, TransferRequest, admit, is_small, plan, write, write_error};
@@ -57,19 +57,23 @@ pub(super) struct Receiver<'a> {
     pub(super) tally: &'a Tally,
     pub(super) snapshots: &'a ArcSwap<Snapshot>,
     pub(super) tallies: &'a Tallies,
-    pub(super) patience: Patience,
     pub(super) transfers: &'a Transfers,
 }
 
 impl Receiver<'_> {
-    /// Answers one request for a transfer.
+    /// Answers one request for a transfer. A large one is only begun: it is to be handed to
+    /// [`Receiver::stream`].
     ///
     /// # Errors
     /// What the stream says; `TimedOut`; `InvalidData` when the zone cannot be sent. The
     /// connection is to be closed: a client must not take a part for the whole.
-    pub(super) async fn answer<S>(&self, stream: &mut S, query: &[u8]) -> io::Result<()>
+    pub(super) async fn answer<W>(
+        &self,
+        outlet: &Outlet<W>,
+        query: &[u8],
+    ) -> io::Result<Option<Job>>
     where
-        S: AsyncWrite + Unpin,
+        W: AsyncWrite + Unpin,
     {
         let snapshot = self.snapshots.load_full();
         let mut out = Vec::new();
@@ -78,7 +82,8 @@ impl Receiver<'_> {
             Request::Signed(signed) => (signed.message, Some(signed.signer)),
             Request::Rejected(rejection) => {
                 rejection.write(query, clock::wall(), &mut out);
-                return self.send(stream, &framed(&out)).await;
+                outlet.send(&framed(&out)).await?;
+                return Ok(None);
             }
         };
         let job = Job {
@@ -89,7 +94,10 @@ impl Receiver<'_> {
         };
         let size = match job.size(&self.tally.seen) {
             Ok(size) => size,
-            Err(denial) => return self.send(stream, &job.denied(denial)).await,
+            Err(denial) => {
+                outlet.send(&job.denied(denial)).await?;
+                return Ok(None);
+            }
         };
         match size {
             Size::Small => {
@@ -98,44 +106,35 @@ impl Receiver<'_> {
                     pieces.extend_from_slice(&piece);
                     true
                 })?;
-                self.send(stream, &pieces).await
+                outlet.send(&pieces).await?;
+                Ok(None)
             }
-            Size::Large => {
-                let Ok(Ok(_turn)) = timeout(TURN, self.transfers.0.acquire()).await else {
-                    return self.send(stream, &job.denied(Denial::TooMany)).await;
-                };
-                self.stream(stream, job).await
-            }
+            Size::Large => Ok(Some(job)),
         }
     }
 
-    /// Sends the pieces of a large transfer as they are made.
-    async fn stream<S>(&self, stream: &mut S, job: Job) -> io::Result<()>
+    /// Waits for its turn and sends the pieces of a large transfer as they are made.
+    ///
+    /// # Errors
+    /// As [`Receiver::answer`].
+    pub(super) async fn stream<W>(&self, outlet: &Outlet<W>, job: Job) -> io::Result<()>
     where
-        S: AsyncWrite + Unpin,
+        W: AsyncWrite + Unpin,
     {
+        let Ok(Ok(_turn)) = timeout(TURN, self.transfers.0.acquire()).await else {
+            return outlet.send(&job.denied(Denial::TooMany)).await;
+        };
         let (pieces, mut made) = mpsc::channel(AHEAD);
         let maker = tokio::task::spawn_blocking(move || {
             job.run(&mut |piece| pieces.blocking_send(piece).is_ok())
         });
         let mut pace = Pace::new(self.tallies);
         while let Some(piece) = made.recv().await {
-            self.send(stream, &piece).await?;
+            outlet.send(&piece).await?;
             self.seat.is_active();
             pace.rest(self.tallies).await;
         }
         maker.await.map_err(io::Error::other)?
-    }
-
-    async fn send<S>(&self, stream: &mut S, octets: &[u8]) -> io::Result<()>
-    where
-        S: AsyncWrite + Unpin,
-    {
-        let all = async {
-            stream.write_all(octets).await?;
-            stream.flush().await
-        };
-        timeout(self.patience.write, all).await?
     }
 }
 
@@ -147,7 +146,7 @@ enum Size {
 }
 
 /// One transfer: it sees one snapshot from its beginning to its end.
-struct Job {
+pub(super) struct Job {
     snapshot: Arc<Snapshot>,
     /// The request without its signature.
     message: Vec<u8>,

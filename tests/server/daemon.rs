@@ -27,19 +27,26 @@ control     = "control.sock"
 origin = "contoso.test."
 file   = "contoso.test.zone"
 "#;
-const ZONE: &str =
+pub(crate) const ZONE: &str =
     "$TTL 300\n@ SOA ns1 hostmaster 1 7200 3600 1209600 300\n@ NS ns1\nns1 A 127.0.0.1\n";
 
-struct Daemon {
+/// A running `switchback serve`; it ends with the value.
+pub(crate) struct Daemon {
     folder: TempDir,
     child: Child,
 }
 
 impl Daemon {
     fn start() -> Daemon {
+        Daemon::start_with("", ZONE)
+    }
+
+    /// With more keys for the zone, and another master file.
+    pub(crate) fn start_with(keys: &str, zone: &str) -> Daemon {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("switchback.toml"), CONFIG).unwrap();
-        fs::write(folder.path().join("contoso.test.zone"), ZONE).unwrap();
+        let config = format!("{CONFIG}{keys}");
+        fs::write(folder.path().join("switchback.toml"), config).unwrap();
+        fs::write(folder.path().join("contoso.test.zone"), zone).unwrap();
         certificate(&folder, "server");
         let child = Command::new(env!("CARGO_BIN_EXE_switchback"))
             .arg("serve")
@@ -59,7 +66,7 @@ impl Daemon {
         daemon
     }
 
-    fn path(&self, name: &str) -> std::path::PathBuf {
+    pub(crate) fn path(&self, name: &str) -> std::path::PathBuf {
         self.folder.path().join(name)
     }
 
@@ -80,7 +87,7 @@ impl Daemon {
         serde_json::from_slice(&output.stdout).unwrap_or_default()
     }
 
-    fn address(&self, transport: &str) -> String {
+    pub(crate) fn address(&self, transport: &str) -> String {
         let status = self.status();
         let listening = status["listening"].as_array().unwrap();
         let found = listening

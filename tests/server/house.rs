@@ -125,10 +125,15 @@ fn client_config(pem: &Path, protocol: &[u8]) -> ClientConfig {
 /// A TLS client of `server`, which trusts the certificate in `pem` and offers `protocol`. The
 /// handshake comes with the first octets.
 pub(crate) fn connect_tls(pem: &Path, server: SocketAddr, protocol: &[u8]) -> Secure {
+    connect_tls_on(pem, tcp(server), protocol)
+}
+
+/// The same on a connection that stands.
+pub(crate) fn connect_tls_on(pem: &Path, stream: TcpStream, protocol: &[u8]) -> Secure {
     let config = Arc::new(client_config(pem, protocol));
     let name = ServerName::try_from("edge.test").unwrap();
     let connection = ClientConnection::new(config, name).unwrap();
-    StreamOwned::new(connection, tcp(server))
+    StreamOwned::new(connection, stream)
 }
 
 /// A stream within TLS.
