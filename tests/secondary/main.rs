@@ -7,6 +7,7 @@
 )]
 
 mod dns;
+mod downstream;
 mod hostile;
 mod patience;
 mod primary;
@@ -19,9 +20,11 @@ use ::switchback::zone::rdata::rtype;
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 
+use dns::ask;
+use downstream::Downstream;
 use hostile::{Hostile, Record, Script};
 use patience::wait_for;
-use primary::{Primary, Program, Setup, free_port};
+use primary::{Primary, Program, SECRET, Setup, free_port};
 use switchback::Switchback;
 
 /// Nobody asks on its own within a test.
@@ -208,6 +211,87 @@ fn over_tls_the_primary_must_have_the_name_that_is_configured() {
     switchback.answers("a.contoso.test.", RecordType::A, &["192.0.2.1"]);
     primary.change(SLOW, "a A 192.0.2.2\n");
     switchback.answers("a.contoso.test.", RecordType::A, &["192.0.2.2"]);
+}
+
+#[test]
+fn a_key_signs_what_is_asked_and_what_is_said() {
+    with_each("a_key_signs_what_is_asked_and_what_is_said", |program| {
+        let folder = tempfile::tempdir().unwrap();
+        let port = free_port();
+        let signed = Setup {
+            signed: true,
+            ..setup(program, port)
+        };
+        let primary = Primary::start(signed, folder.path(), SLOW, "a A 192.0.2.1\n");
+        let key = |secret: &str| {
+            format!(
+                "[[key]]\nname = \"transfer\"\nalgorithm = \"hmac-sha256\"\nsecret = \"{secret}\"\n"
+            )
+        };
+        let with_key = format!(
+            "[{{ address = \"127.0.0.1:{}\", key = \"transfer\" }}]",
+            primary.port
+        );
+        let other = key("b3RoZXIgc2VjcmV0IG9mIHRoaXJ0eSB0d28gb2N0ZXQ=");
+        let switchback = Switchback::start(folder.path(), port, &with_key, &other);
+        wait_for("the other secret to be refused", || {
+            let zone = switchback.zone()?;
+            let why = zone["transferred"]["troubles"][0]["why"].as_str()?;
+            why.contains("BADSIG").then_some(())
+        });
+        switchback.configure(&with_key, &key(SECRET));
+        switchback.control(&["reload"]);
+        switchback.answers("a.contoso.test.", RecordType::A, &["192.0.2.1"]);
+        for last in 2..4 {
+            primary.change(SLOW, &format!("a A 192.0.2.{last}\n"));
+            let address = format!("192.0.2.{last}");
+            switchback.answers("a.contoso.test.", RecordType::A, &[&address]);
+        }
+    });
+}
+
+#[test]
+fn a_secondary_behind_us_follows_the_primary_before_us() {
+    let test = "a_secondary_behind_us_follows_the_primary_before_us";
+    if !Program::Nsd.is_there(test) || !Program::Knot.is_there(test) {
+        return;
+    }
+    let (first, second, edges) = edges();
+    let folder = tempfile::tempdir().unwrap();
+    let (port, behind) = (free_port(), free_port());
+    let primary = Primary::start(
+        setup(Program::Nsd, port),
+        folder.path(),
+        SLOW,
+        "a A 192.0.2.1\n",
+    );
+    let more = format!(
+        "transfer = [\"127.0.0.1\"]\nnotify = [\"127.0.0.1:{behind}\"]\n{}",
+        service(edges)
+    );
+    let from = format!("[\"127.0.0.1:{}\"]", primary.port);
+    let switchback = Switchback::start(folder.path(), port, &from, &more);
+    switchback.answers("a.contoso.test.", RecordType::A, &["192.0.2.1"]);
+    let downstream = Downstream::start(folder.path(), behind, port);
+    let follows = |name: &str, rtype: RecordType, data: &str| {
+        wait_for(&format!("{name} to be {data} behind us"), || {
+            let answer = ask(downstream.port, name, rtype)?;
+            (answer.data.first()? == data).then_some(())
+        });
+    };
+    let srv = |edge: &str| format!("10 50 {edges} {edge}.contoso.test.");
+    let owner = "_xmpp-server._tcp.contoso.test.";
+    follows("a.contoso.test.", RecordType::A, "192.0.2.1");
+    follows(owner, RecordType::SRV, &srv("edge1"));
+    // A change of the primary, then one of ours, then one of the primary again.
+    primary.change(SLOW, "a A 192.0.2.2\n");
+    follows("a.contoso.test.", RecordType::A, "192.0.2.2");
+    drop(first);
+    follows(owner, RecordType::SRV, &srv("edge2"));
+    primary.change(SLOW, "a A 192.0.2.3\n");
+    follows("a.contoso.test.", RecordType::A, "192.0.2.3");
+    follows(owner, RecordType::SRV, &srv("edge2"));
+    drop(second);
 }
 
 fn a(last: u8) -> Record {
