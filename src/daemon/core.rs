@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::control::Message;
 use super::disk::Disk;
+use super::histories::Prepared;
 use super::hooks::{Hooks, input_of};
 use super::publisher::Publisher;
 use super::secondaries::{Secondaries, VisitEnd};
@@ -343,10 +344,10 @@ impl Core {
     /// Serves a version that a visit brought.
     fn visited(&mut self, end: VisitEnd) {
         let now = clock::now();
-        if let Some((origin, held)) = self.secondaries.visited(now, end) {
+        if let Some((origin, held, prepared)) = self.secondaries.visited(now, end) {
             let zone = Arc::clone(&held.zone);
             let worked = self.disk.failed().is_none();
-            let refused = self.publisher.renew(zone, &mut self.disk).err();
+            let refused = self.publisher.renew(zone, &prepared, &mut self.disk).err();
             self.tell_of_the_disk(now, worked);
             self.tell_secondaries();
             let refused = refused.map(|error| error.to_string());
@@ -357,7 +358,10 @@ impl Core {
     /// Serves a zone that has expired, or is good again.
     fn renew(&mut self, now: Now, zone: Arc<Zone>) {
         let worked = self.disk.failed().is_none();
-        match self.publisher.renew(zone, &mut self.disk) {
+        match self
+            .publisher
+            .renew(zone, &Prepared::default(), &mut self.disk)
+        {
             Ok(()) => self.tell_secondaries(),
             Err(error) => {
                 telemetry::refused(&error);

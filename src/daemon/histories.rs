@@ -76,6 +76,16 @@ impl Prepared {
         prepared
     }
 
+    /// Compares two versions of a transferred zone, apart from the core.
+    pub(super) fn between(before: &Arc<Zone>, after: &Arc<Zone>) -> Prepared {
+        Prepared(vec![PreparedZone {
+            changes: FixedChanges::between(before.tree(), after.tree()),
+            digest: digest(after.tree()),
+            before: Arc::clone(before),
+            after: Arc::clone(after),
+        }])
+    }
+
     fn of(&self, before: &ServedZone, after: &ServedZone) -> Option<&FixedChanges> {
         let is_it = |zone: &&PreparedZone| {
             Arc::ptr_eq(&zone.before, before.zone()) && Arc::ptr_eq(&zone.after, after.zone())

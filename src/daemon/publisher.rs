@@ -252,11 +252,17 @@ impl Publisher {
         self.swap(None, &Prepared::default(), publications, &groups, disk)
     }
 
-    /// Swaps in new data of one zone, under a new serial.
+    /// Swaps in new data of one zone, under a new serial; `prepared` is what it changes, if that
+    /// is known.
     ///
     /// # Errors
     /// As [`Publisher::publish`].
-    pub(super) fn renew(&mut self, zone: Arc<Zone>, disk: &mut Disk) -> Result<(), DaemonError> {
+    pub(super) fn renew(
+        &mut self,
+        zone: Arc<Zone>,
+        prepared: &Prepared,
+        disk: &mut Disk,
+    ) -> Result<(), DaemonError> {
         let mut ground = self.ground.clone();
         let mut groups = BTreeSet::new();
         for served in &mut ground.zones {
@@ -267,8 +273,7 @@ impl Publisher {
             }
         }
         let publications = self.publications.clone();
-        let prepared = Prepared::default();
-        self.swap(Some(ground), &prepared, publications, &groups, disk)
+        self.swap(Some(ground), prepared, publications, &groups, disk)
     }
 
     /// Swaps in new zones and records along with the publications of all services.

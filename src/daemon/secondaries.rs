@@ -9,9 +9,10 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::disk::Disk;
+use super::histories::Prepared;
 use crate::answer::Notice;
 use crate::clock;
-use crate::config::Config;
+use crate::config::{Config, LoadedZone};
 use crate::secondary::{
     Action, Brought, Event, Header, Held, Memory, Outcome, Owned, Primary, Secondary, Timers, Told,
     TransferError,
@@ -46,6 +47,8 @@ pub(super) struct Followed {
     pub(super) held: Option<Arc<Held>>,
     /// What services and servers own in it.
     owned: Arc<Owned>,
+    /// Whether others may transfer it from us, who will ask what has changed.
+    is_followed: bool,
     /// The visit that is waited for.
     visit: Option<u64>,
     /// Why the latest version is not on the disk, or what was there cannot be used.
@@ -60,6 +63,8 @@ struct Job {
     held: Option<Arc<Held>>,
     owned: Arc<Owned>,
     whole: bool,
+    /// What is served now, if others will ask what has changed since.
+    before: Option<Arc<Zone>>,
 }
 
 /// How a visit ended.
@@ -74,6 +79,7 @@ enum Taken {
     Version {
         held: Held,
         owned: Arc<Owned>,
+        prepared: Prepared,
         unkept: Option<String>,
     },
 }
@@ -106,9 +112,11 @@ impl Secondaries {
             latest_visit: 0,
         };
         let mut owned = config.owned();
-        for (origin, primaries) in transferred(config) {
+        for (zone, primaries) in transferred(config) {
+            let origin = zone.zone.origin();
             let owned = Arc::new(owned.remove(origin).unwrap_or_default());
-            let followed = secondaries.begin(now, origin, primaries, owned);
+            let mut followed = secondaries.begin(now, origin, primaries, owned);
+            followed.is_followed = is_followed(zone);
             secondaries.zones.insert(origin.clone(), followed);
         }
         secondaries
@@ -147,6 +155,7 @@ impl Secondaries {
             secondary: Secondary::new(now, primaries.len(), origin.wire(), known),
             held: held.map(|(held, _)| Arc::new(held)),
             owned,
+            is_followed: false,
             visit: None,
             unkept,
         }
@@ -179,13 +188,17 @@ impl Secondaries {
     ) -> Result<BTreeMap<Name, Followed>, String> {
         let mut zones = BTreeMap::new();
         let mut owned = config.owned();
-        for (origin, primaries) in transferred(config) {
+        for (zone, primaries) in transferred(config) {
+            let origin = zone.zone.origin();
             let owned = Arc::new(owned.remove(origin).unwrap_or_default());
             let Some(before) = self.zones.get(origin) else {
-                zones.insert(origin.clone(), self.begin(now, origin, primaries, owned));
+                let mut followed = self.begin(now, origin, primaries, owned);
+                followed.is_followed = is_followed(zone);
+                zones.insert(origin.clone(), followed);
                 continue;
             };
             let mut followed = before.clone();
+            followed.is_followed = is_followed(zone);
             if let Some(held) = &before.held
                 && owned != before.owned
             {
@@ -240,7 +253,7 @@ impl Secondaries {
     }
 
     /// A visit ended. What is to be published comes back with the serial to tell once it is.
-    pub(super) fn visited(&mut self, now: Now, end: VisitEnd) -> Option<(Name, Held)> {
+    pub(super) fn visited(&mut self, now: Now, end: VisitEnd) -> Option<(Name, Held, Prepared)> {
         self.under_way = self.under_way.saturating_sub(1);
         let zone = self.zones.get_mut(&end.origin)?;
         if zone.visit != Some(end.visit) {
@@ -252,6 +265,7 @@ impl Secondaries {
             Ok(Taken::Version {
                 held,
                 owned,
+                prepared,
                 unkept,
             }) => {
                 zone.unkept = unkept;
@@ -264,7 +278,7 @@ impl Secondaries {
                     false => held.laid_under(&zone.owned),
                 };
                 match laid {
-                    Ok(held) => return Some((end.origin, held)),
+                    Ok(held) => return Some((end.origin, held, prepared)),
                     Err(error) => failed(&error.to_string(), false),
                 }
             }
@@ -330,6 +344,7 @@ impl Secondaries {
                                 held: zone.held.clone(),
                                 owned: Arc::clone(&zone.owned),
                                 whole,
+                                before: zone.compared_with(),
                             });
                         }
                     }
@@ -379,6 +394,12 @@ impl Followed {
         }
     }
 
+    /// The version that a new one is to be compared with, for those who follow us.
+    fn compared_with(&self) -> Option<Arc<Zone>> {
+        let held = self.held.as_ref()?;
+        (self.is_followed && self.secondary.is_good()).then(|| Arc::clone(&held.zone))
+    }
+
     /// What the primary sends and a service or server owns.
     pub(super) fn replaced(&self) -> Vec<String> {
         let held = self.held.as_ref();
@@ -394,9 +415,14 @@ fn failed(why: &str, wants_whole: bool) -> Outcome {
     }
 }
 
-fn transferred(config: &Config) -> impl Iterator<Item = (&Name, &Arc<[Primary]>)> {
+fn transferred(config: &Config) -> impl Iterator<Item = (&LoadedZone, &Arc<[Primary]>)> {
     let zones = config.zones.iter();
-    zones.filter_map(|zone| Some((zone.zone.origin(), zone.primaries()?)))
+    zones.filter_map(|zone| Some((zone, zone.primaries()?)))
+}
+
+/// Whether anybody may transfer it from us.
+fn is_followed(zone: &LoadedZone) -> bool {
+    !zone.secondaries.permits.is_empty()
 }
 
 /// Makes a visit, up to the disk.
@@ -451,12 +477,15 @@ fn prepare(job: &Job, brought: Brought, images: &Images) -> Result<Taken, Failur
         from: job.primary.to_string(),
     };
     let written = images.write(&job.origin, &header, held.records());
+    let before = job.before.as_ref();
+    let prepared = before.map(|before| Prepared::between(before, &held.zone));
     Ok(Taken::Version {
         unkept: written
             .err()
             .map(|error| format!("a restart would lose this version: {error}")),
         held,
         owned: Arc::clone(&job.owned),
+        prepared: prepared.unwrap_or_default(),
     })
 }
 
