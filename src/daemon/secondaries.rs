@@ -36,6 +36,10 @@ pub(super) struct Secondaries {
     waiting: VecDeque<Job>,
     under_way: usize,
     latest_visit: u64,
+    /// When the first zone wants to be called, as of the last time that all were asked.
+    due: Option<Mono>,
+    /// Something has happened since then.
+    is_stirred: bool,
 }
 
 /// One of them.
@@ -110,6 +114,8 @@ impl Secondaries {
             waiting: VecDeque::new(),
             under_way: 0,
             latest_visit: 0,
+            due: None,
+            is_stirred: true,
         };
         let mut owned = config.owned();
         for (zone, primaries) in transferred(config) {
@@ -222,6 +228,7 @@ impl Secondaries {
     /// Takes what [`Secondaries::reconfigured`] made.
     pub(super) fn adopt(&mut self, zones: BTreeMap<Name, Followed>) {
         self.zones = zones;
+        self.is_stirred = true;
         self.waiting.retain(|job| {
             let zone = self.zones.get(&job.origin);
             zone.is_some_and(|zone| zone.visit == Some(job.visit))
@@ -233,10 +240,7 @@ impl Secondaries {
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Mono> {
-        self.zones
-            .values()
-            .filter_map(|zone| zone.secondary.poll_timeout())
-            .min()
+        self.due
     }
 
     /// A primary says that a zone has changed.
@@ -249,12 +253,14 @@ impl Secondaries {
             let serial = notice.serial;
             zone.secondary
                 .handle(now, Event::Notified { primary, serial });
+            self.is_stirred = true;
         }
     }
 
     /// A visit ended. What is to be published comes back with the serial to tell once it is.
     pub(super) fn visited(&mut self, now: Now, end: VisitEnd) -> Option<(Name, Held, Prepared)> {
         self.under_way = self.under_way.saturating_sub(1);
+        self.is_stirred = true;
         let zone = self.zones.get_mut(&end.origin)?;
         if zone.visit != Some(end.visit) {
             return None;
@@ -299,6 +305,7 @@ impl Secondaries {
         let Some(zone) = self.zones.get_mut(origin) else {
             return;
         };
+        self.is_stirred = true;
         let outcome = match refused {
             Some(why) => failed(&why, false),
             None => {
@@ -323,6 +330,10 @@ impl Secondaries {
     /// Carries out what the zones want at this time, and returns what is to be served.
     pub(super) fn act(&mut self, now: Now, disk: &mut Disk) -> Vec<Arc<Zone>> {
         let mut serve = Vec::new();
+        // The core acts often, and of thousands of zones none may have anything to do.
+        if !self.is_stirred && self.due.is_none_or(|due| due > now.mono) {
+            return serve;
+        }
         for (origin, zone) in &mut self.zones {
             if zone
                 .secondary
@@ -359,6 +370,12 @@ impl Secondaries {
                 }
             }
         }
+        self.due = self
+            .zones
+            .values()
+            .filter_map(|zone| zone.secondary.poll_timeout())
+            .min();
+        self.is_stirred = false;
         while self.under_way < VISITS
             && let Some(job) = self.waiting.pop_front()
         {
