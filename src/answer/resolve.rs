@@ -286,7 +286,7 @@ impl<'s> Resolver<'s, '_> {
             asked => place.rrset(asked),
         };
         if let Some(rrset) = rrset {
-            self.answer.answer.push(Entry::new(owner, rrset));
+            self.add(owner, rrset);
             return State::Hit;
         }
         match place.rrset(rtype::CNAME) {
@@ -299,6 +299,18 @@ impl<'s> Resolver<'s, '_> {
                 }
             }
             None => State::NoData(zone, place),
+        }
+    }
+
+    /// Adds an RRset to the answer section, unless a chain that came by here before has added it
+    /// (RFC 2181 section 5: a set has no duplicates).
+    fn add(&mut self, owner: Owner<'s>, rrset: Rrset<'s>) {
+        let is_here = |entry: &Entry<'_>| {
+            let (one, other) = (entry.owner.wire(self.qname), owner.wire(self.qname));
+            entry.rtype == rrset.rtype && one.eq_ignore_ascii_case(other)
+        };
+        if !self.answer.answer.iter().any(is_here) {
+            self.answer.answer.push(Entry::new(owner, rrset));
         }
     }
 
@@ -323,14 +335,15 @@ impl<'s> Resolver<'s, '_> {
         let prefix = name.len().saturating_sub(at.owner().len());
         let mut target = name.get(..prefix).unwrap_or(&[]).to_vec();
         target.extend_from_slice(dname.records().next().unwrap_or(&[]));
-        // A chain may come by twice; an RRset stands in a response once.
-        if !self.has_dname_of(at) {
-            let entry = Entry::new(Owner::Stored(at.owner()), dname);
-            self.answer.answer.push(entry);
-        }
+        self.add(Owner::Stored(at.owner()), dname);
         let Ok(target) = Name::from_wire(&target) else {
             return State::Failed;
         };
+        // Then the chain grows without end.
+        let leads_below_itself = dname.records().next().is_some_and(|to| {
+            let (to, from) = (Key::of_wire(to), Key::of_wire(at.owner()));
+            to.as_slice().starts_with(from.as_slice())
+        });
         let mut packed = Vec::new();
         crate::zone::pack(target.wire(), &mut packed);
         self.answer.answer.push(Entry {
@@ -343,16 +356,11 @@ impl<'s> Resolver<'s, '_> {
         // Asked for the CNAME itself, the one just made is the answer.
         if self.qtype == rtype::CNAME || self.qtype == rtype::ANY {
             State::Hit
+        } else if leads_below_itself {
+            State::Outside
         } else {
             self.follow(target)
         }
-    }
-
-    fn has_dname_of(&self, node: Node<'s>) -> bool {
-        self.answer.answer.iter().any(|entry| {
-            let owner = entry.owner.wire(self.qname);
-            entry.rtype == rtype::DNAME && owner.eq_ignore_ascii_case(node.owner())
-        })
     }
 
     /// Steps 4 to 6: what the last state means for the whole answer.
