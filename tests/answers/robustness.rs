@@ -4,27 +4,8 @@ use hickory_proto::op::Message;
 use switchback::answer::{Asker, Transport, respond};
 use switchback::time::Wall;
 
+use super::random::Random;
 use super::{folder, scripts};
-
-/// xorshift64*: the same packets on every run.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        usize::try_from(self.next() % u64::try_from(limit.max(1)).unwrap()).unwrap()
-    }
-
-    fn octet(&mut self) -> u8 {
-        self.next().to_le_bytes()[3]
-    }
-}
 
 #[test]
 fn two_hundred_thousand_broken_packets_get_a_readable_answer_or_none() {
@@ -39,7 +20,7 @@ fn two_hundred_thousand_broken_packets_get_a_readable_answer_or_none() {
         .filter_map(|line| line.question.as_ref())
         .map(|question| &question.packet)
         .collect();
-    let mut random = Random(0x5eed);
+    let mut random = Random::new(0x5eed);
     let mut out = Vec::new();
     let (mut answered, mut silent) = (0, 0);
     for round in 0..200_000 {
