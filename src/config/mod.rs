@@ -143,16 +143,26 @@ pub fn load(path: &Path) -> Result<(Config, Vec<Warning>), Problems> {
         Ok(text) => String::from_utf8(text).map_err(|_| "it is not UTF-8".to_owned()),
         Err(error) => Err(error.to_string()),
     };
-    let text = text.unwrap_or_else(|error| format!("\0{error}"));
-    let mut notes = Notes::new(&shown, &text);
-    if let Some(error) = text.strip_prefix('\0') {
-        notes.error(
-            0,
-            format!("the configuration cannot be read ({error}), correct the path or the file"),
-        );
-        return Err(notes.into_problems());
+    match text {
+        Ok(text) => read(path, &text),
+        Err(error) => {
+            let mut notes = Notes::new(&shown, "");
+            notes.error(
+                0,
+                format!("the configuration cannot be read ({error}), correct the path or the file"),
+            );
+            Err(notes.into_problems())
+        }
     }
-    let (document, syntax) = DeTable::parse_recoverable(&text);
+}
+
+/// Reads `text` as the configuration that stands at `path`, and the zone files it names.
+///
+/// # Errors
+/// Everything that is wrong with them, at once.
+pub fn read(path: &Path, text: &str) -> Result<(Config, Vec<Warning>), Problems> {
+    let mut notes = Notes::new(&path.display().to_string(), text);
+    let (document, syntax) = DeTable::parse_recoverable(text);
     for error in &syntax {
         let at = error.span().map_or(0, |span| span.start);
         notes.error(
