@@ -4,7 +4,7 @@ use super::edns::Opt;
 use super::query::{HEADER, QUESTION, Query};
 use super::resolve::{Answer, Entry, Owner};
 use crate::zone::Rrset;
-use crate::zone::rdata::layout;
+use crate::zone::rdata::{host, layout};
 
 /// A pointer reaches so far (RFC 1035 section 4.1.4).
 const MAX_POINTER: usize = 0x3fff;
@@ -124,6 +124,10 @@ impl Writer<'_> {
 
     fn rdata(&mut self, rtype: u16, rdata: &[u8]) {
         let Some(layout) = layout(rtype).filter(|layout| layout.compress) else {
+            // The target of an SRV is written in full, and its addresses may point at it.
+            if let Some(host) = host(rtype, rdata) {
+                self.target(self.out.len() + rdata.len() - host.len());
+            }
             self.out.extend_from_slice(rdata);
             return;
         };
