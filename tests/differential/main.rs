@@ -6,6 +6,7 @@
     reason = "what was left out is said to whoever runs the tests"
 )]
 
+mod amplification;
 mod differences;
 mod generate;
 mod message;

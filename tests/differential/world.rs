@@ -125,8 +125,9 @@ impl World {
 
 impl World {
     /// Whether NSD, which keeps the names of all zones in one tree, takes names of one zone for
-    /// names of another: a parent's that are hidden in the child (RFC 1034 section 4.2.1), or
-    /// those between a parent and a child to which it does not delegate.
+    /// names of another: a parent's that are hidden in the child (RFC 1034 section 4.2.1), a
+    /// child's below a DNAME of the parent's, or those between a parent and a child to which it
+    /// does not delegate.
     pub(crate) fn mixes_names_of_zones(&self) -> bool {
         let owners = |zone: &Zone| -> Vec<Name> {
             zone.records.iter().map(|one| name(&one.owner)).collect()
@@ -141,7 +142,12 @@ impl World {
             let nearest = parents.iter().max_by_key(|zone| zone.origin.len());
             let is_cut = nearest.is_none_or(|zone| owners(zone).contains(&apex));
             let mut hidden = parents.iter().flat_map(|zone| owners(zone));
-            !is_cut || hidden.any(|owner| owner.is_at_or_below(&apex) && !is_known(&owner))
+            let mut records = parents.iter().flat_map(|zone| &zone.records);
+            let is_hidden =
+                |one: &Record| one.rtype == "DNAME" && apex.is_at_or_below(&name(&one.owner));
+            records.any(is_hidden)
+                || !is_cut
+                || hidden.any(|owner| owner.is_at_or_below(&apex) && !is_known(&owner))
         })
     }
 
