@@ -24,7 +24,7 @@ check:
 fmt:
 	$(CARGO) fmt
 
-# The figures of the README, measured here and now.
+# The figures, measured here and now.
 bench: tools
 	$(CARGO) bench --locked
 
