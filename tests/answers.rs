@@ -9,6 +9,8 @@
     reason = "what was left out is said to whoever runs the tests"
 )]
 
+#[path = "answers/interoperable.rs"]
+mod interoperable;
 #[path = "shared/peers.rs"]
 mod peers;
 #[path = "answers/question.rs"]
@@ -19,6 +21,8 @@ mod random;
 mod robustness;
 #[path = "answers/script.rs"]
 mod script;
+#[path = "answers/settings.rs"]
+mod settings;
 
 use std::path::{Path, PathBuf};
 
@@ -96,7 +100,8 @@ fn nsd_and_knot_give_the_same_answers() {
             if script.has_services || script.alone {
                 continue;
             }
-            let Some(server) = peer.start(&sources(&script)) else {
+            let more = settings::of_peer(peer.name, &script.settings);
+            let Some(server) = peer.start_with(&sources(&script), &more) else {
                 eprintln!("left out: {} is not installed", peer.name);
                 continue;
             };

@@ -8,7 +8,8 @@ use super::resolve::{Answer, Entry, Owner, Rcode};
 use crate::snapshot::{Settings, ShortText};
 use crate::zone::rdata::rtype;
 
-/// The answer to a query of class CH: a text that is set, or REFUSED.
+/// The answer to a query of class CH: a text that is set, or REFUSED. No zone stands behind it,
+/// so it is not authoritative.
 pub(super) fn answer<'s>(settings: &'s Settings, query: &Query<'_>) -> Answer<'s> {
     let refused = |why| Answer::empty(Rcode::Refused).because(why);
     let Some(text) = text(settings, query.qname) else {
@@ -17,7 +18,6 @@ pub(super) fn answer<'s>(settings: &'s Settings, query: &Query<'_>) -> Answer<'s
     match (text, query.qtype) {
         (Some(text), rtype::TXT | rtype::ANY) => {
             let mut answer = Answer::empty(Rcode::NoError);
-            answer.authoritative = true;
             answer.answer.push(Entry {
                 owner: Owner::Question,
                 rtype: rtype::TXT,

@@ -42,18 +42,9 @@ pub struct Edns<'p> {
     /// Its cookie: the first one counts (RFC 7873 section 4).
     pub cookie: Option<Cookie<'p>>,
     /// It asks how long it may keep the connection.
-    pub keepalive: Option<Keepalive>,
+    pub keepalive: bool,
     /// It pads.
     pub padding: bool,
-}
-
-/// The TCP keepalive option of a query.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Keepalive {
-    /// Without a time, as clients send it (RFC 7828 section 3.2.1).
-    Asked,
-    /// With octets that do not belong there.
-    Malformed,
 }
 
 /// The OPT record of a response, but for the error, which the answer has.
@@ -114,7 +105,7 @@ impl<'p> Edns<'p> {
             dnssec_ok: flags & 0x80 != 0,
             nsid: false,
             cookie: None,
-            keepalive: None,
+            keepalive: false,
             padding: false,
         };
         let well_formed = version != 0 || edns.read_options(rdata).is_some();
@@ -131,8 +122,8 @@ impl<'p> Edns<'p> {
             match u16::from_be_bytes([*c0, *c1]) {
                 NSID => self.nsid = true,
                 COOKIE if self.cookie.is_none() => self.cookie = Some(Cookie::read(option)?),
-                KEEPALIVE if option.is_empty() => self.keepalive = Some(Keepalive::Asked),
-                KEEPALIVE => self.keepalive = Some(Keepalive::Malformed),
+                // A time in it is the client's slip (RFC 7828 section 3.2.1), and harms nobody.
+                KEEPALIVE => self.keepalive = true,
                 PADDING => self.padding = true,
                 _ => {}
             }

@@ -1,7 +1,7 @@
 //! What is settled before any name is looked up, and what goes back beside the answer.
 
 use super::cookie::{Judged, Proof};
-use super::edns::{ExtendedError, Keepalive, Opt};
+use super::edns::{ExtendedError, Opt};
 use super::query::Query;
 use super::resolve::{Answer, Rcode};
 use super::{Asker, Transport};
@@ -44,10 +44,6 @@ pub(super) fn settled<'s>(
     transport: Transport,
 ) -> Option<Answer<'s>> {
     let is_udp = transport == Transport::Udp;
-    let keepalive = query.edns.and_then(|edns| edns.keepalive);
-    if keepalive == Some(Keepalive::Malformed) && !is_udp {
-        return Some(Answer::empty(Rcode::FormatError));
-    }
     if query.question.is_empty() {
         // It asks for a cookie alone (RFC 7873 section 5.4).
         let rcode = match cookie.map(|cookie| cookie.proof) {
@@ -79,7 +75,7 @@ pub(super) fn opt<'s>(
 ) -> Option<Opt<'s>> {
     let edns = query.edns?;
     let id = settings.id.as_ref().filter(|_| edns.nsid);
-    let idle = asker.idle.filter(|_| edns.keepalive.is_some());
+    let idle = asker.idle.filter(|_| edns.keepalive);
     let tenths = |idle: std::time::Duration| u16::try_from(idle.as_millis() / 100);
     Some(Opt {
         udp_payload: settings.udp_payload,

@@ -22,7 +22,7 @@ mod query;
 mod resolve;
 
 pub use cookie::Cookie;
-pub use edns::{Edns, ExtendedError, Keepalive, Opt};
+pub use edns::{Edns, ExtendedError, Opt};
 pub use encode::encode;
 pub use freshness::freshness;
 pub use notify::{Notice, is_notify, take_notify};

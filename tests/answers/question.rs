@@ -91,7 +91,7 @@ fn unhex(text: &str) -> Vec<u8> {
     (0..text.len()).step_by(2).map(octet).collect()
 }
 
-fn hex(octets: &[u8]) -> String {
+pub(crate) fn hex(octets: &[u8]) -> String {
     octets.iter().fold(String::new(), |mut text, octet| {
         write!(text, "{octet:02x}").unwrap();
         text
@@ -146,7 +146,12 @@ impl Question {
         }
     }
 
+    /// Our answer at the time of the scripts.
     pub(crate) fn respond(&self, snapshot: &Snapshot) -> Vec<u8> {
+        self.respond_at(snapshot, NOW)
+    }
+
+    pub(crate) fn respond_at(&self, snapshot: &Snapshot, now: Wall) -> Vec<u8> {
         let transport = match (self.stream, self.encrypted) {
             (_, true) => Transport::Encrypted,
             (true, false) => Transport::Stream,
@@ -155,7 +160,7 @@ impl Question {
         let asker = Asker {
             transport,
             client: CLIENT.into(),
-            now: NOW,
+            now,
             idle: self.stream.then_some(IDLE),
         };
         let mut out = Vec::new();
@@ -286,7 +291,7 @@ fn rcode(message: &Message) -> String {
 }
 
 /// The options of the OPT record, each with its code.
-fn options(response: &[u8]) -> Vec<(u16, Vec<u8>)> {
+pub(crate) fn options(response: &[u8]) -> Vec<(u16, Vec<u8>)> {
     let message = domain::base::Message::from_octets(response).unwrap();
     let Some(record) = message.opt() else {
         return Vec::new();

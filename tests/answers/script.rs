@@ -7,17 +7,11 @@ use std::time::Duration;
 
 use switchback::failover::{Publication, RankedPool, RankedServer, Ranking};
 use switchback::ids::{Generation, Serial, ServerName};
-use switchback::snapshot::{
-    CookieSecret, Cookies, ServiceRecord, ServiceSpec, Settings, ShortText, Snapshot, SnapshotSpec,
-};
+use switchback::snapshot::{ServiceRecord, ServiceSpec, Settings, Snapshot, SnapshotSpec};
 use switchback::zone::{self, Name};
 
 use super::question::Question;
-
-/// The secret of the scripts' cookies, that of the examples of RFC 9018.
-pub(crate) const SECRET: [u8; 16] = [
-    0xe5, 0xe9, 0x73, 0xe5, 0xa6, 0xb2, 0xa4, 0x3f, 0x48, 0xe7, 0xdc, 0x84, 0x9e, 0x37, 0xbf, 0xcf,
-];
+use super::settings;
 
 /// A script, line by line, so that it can be written back.
 pub(crate) struct Script {
@@ -26,7 +20,7 @@ pub(crate) struct Script {
     pub(crate) lines: Vec<Line>,
     /// Whether others are not asked, and so much the line `alone` says.
     pub(crate) alone: bool,
-    settings: Settings,
+    pub(crate) settings: Settings,
     services: Vec<ServiceSpec>,
 }
 
@@ -85,9 +79,7 @@ impl Script {
                 self.alone = true;
             }
             ["server", words @ ..] => {
-                // What a server says of itself is its own.
-                self.alone = true;
-                self.settings = read_settings(words);
+                self.settings = settings::read(words);
             }
             ["service", name, ttl, min] => {
                 self.has_services = true;
@@ -145,36 +137,6 @@ impl Script {
         })
         .unwrap()
     }
-}
-
-/// `server version=1.0 hostname=ns1 id=ams1 cookies=require udp_payload=512`, each optional;
-/// cookies are answered unless they are off.
-fn read_settings(words: &[&str]) -> Settings {
-    let mut settings = Settings {
-        cookies: Some(Cookies {
-            active: CookieSecret(SECRET),
-            others: Vec::new(),
-            required: false,
-        }),
-        ..Settings::default()
-    };
-    for word in words {
-        match word.split_once('=').unwrap() {
-            ("version", text) => settings.version = ShortText::new(text),
-            ("hostname", text) => settings.hostname = ShortText::new(text),
-            ("id", text) => settings.id = ShortText::new(text),
-            ("udp_payload", size) => settings.udp_payload = size.parse().unwrap(),
-            ("cookies", "off") => settings.cookies = None,
-            ("cookies", "require") => {
-                settings.cookies = settings.cookies.map(|cookies| Cookies {
-                    required: true,
-                    ..cookies
-                });
-            }
-            _ => panic!("what is {word}?"),
-        }
-    }
-    settings
 }
 
 fn read_server(text: &str) -> RankedServer {

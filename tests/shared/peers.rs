@@ -63,7 +63,16 @@ pub(crate) struct Running {
 
 impl Peer {
     /// Starts it and waits until it answers for all `zones`. `None` if it is not installed.
+    #[allow(
+        dead_code,
+        reason = "not every test that includes this file starts one so"
+    )]
     pub(crate) fn start(&self, zones: &[ZoneSource]) -> Option<Running> {
+        self.start_with(zones, "")
+    }
+
+    /// The same, with `more` at the end of its configuration.
+    pub(crate) fn start_with(&self, zones: &[ZoneSource], more: &str) -> Option<Running> {
         let found = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
             .chain(["/usr/sbin".into(), "/usr/local/sbin".into()])
             .map(|folder| folder.join(self.program))
@@ -78,7 +87,7 @@ impl Peer {
             .unwrap()
             .port();
         let config = folder.path().join("server.conf");
-        std::fs::write(&config, (self.config)(zones, folder.path(), port)).unwrap();
+        std::fs::write(&config, (self.config)(zones, folder.path(), port) + more).unwrap();
         let log = std::fs::File::create(folder.path().join("output")).unwrap();
         let child = Command::new(found)
             .args(self.arguments)
