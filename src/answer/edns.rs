@@ -39,7 +39,7 @@ pub struct Edns<'p> {
     pub dnssec_ok: bool,
     /// It asks who we are.
     pub nsid: bool,
-    /// Its cookie: the first one counts (RFC 7873 section 4).
+    /// Its cookie: the first one counts (RFC 7873 section 5.2).
     pub cookie: Option<Cookie<'p>>,
     /// It asks how long it may keep the connection.
     pub keepalive: bool,
