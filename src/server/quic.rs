@@ -284,5 +284,5 @@ fn asks_to_be_kept(query: &[u8]) -> bool {
         Some(Err(refusal)) => refusal.query.edns,
         None => None,
     };
-    edns.is_some_and(|edns| edns.keepalive.is_some())
+    edns.is_some_and(|edns| edns.keepalive)
 }

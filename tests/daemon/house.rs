@@ -219,15 +219,21 @@ failback = "manual"
     }
 
     fn ask(&self, name: &str, kind: RecordType) -> Option<Message> {
+        let mut query = Message::new(1, MessageType::Query, OpCode::Query);
+        query.add_query(Query::query(Name::from_str(name).unwrap(), kind));
+        Message::from_vec(&self.exchange(&query.to_vec().unwrap())?).ok()
+    }
+
+    /// The response to a packet.
+    pub(crate) fn exchange(&self, packet: &[u8]) -> Option<Vec<u8>> {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         socket.connect(self.dns).unwrap();
         socket.set_read_timeout(Some(BOUND)).unwrap();
-        let mut query = Message::new(1, MessageType::Query, OpCode::Query);
-        query.add_query(Query::query(Name::from_str(name).unwrap(), kind));
-        socket.send(&query.to_vec().unwrap()).unwrap();
-        let mut answer = [0; 4096];
+        socket.send(packet).unwrap();
+        let mut answer = vec![0; 4096];
         let length = socket.recv(&mut answer).ok()?;
-        Message::from_vec(&answer[..length]).ok()
+        answer.truncate(length);
+        Some(answer)
     }
 
     /// The SRV set.

@@ -7,6 +7,7 @@
 )]
 
 mod house;
+mod settings;
 
 use std::os::unix::fs::PermissionsExt;
 
