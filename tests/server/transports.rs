@@ -16,6 +16,9 @@ mod question;
 #[allow(dead_code, reason = "the tests of the answers use the rest of it")]
 #[path = "../answers/script.rs"]
 mod script;
+#[allow(dead_code, reason = "the tests of the answers use the rest of it")]
+#[path = "../answers/settings.rs"]
+mod settings;
 
 /// The answer over TCP, after the encrypted transports have given the same.
 fn same_everywhere(house: &House, clients: &mut Clients, question: &[u8]) -> Vec<u8> {
