@@ -10,7 +10,7 @@ all:
 
 # Everything, end to end included. Tests that need a tool which is not there say so and pass.
 test: tools
-	$(CARGO) test --locked --all-targets
+	$(CARGO) test --locked --all-targets --no-fail-fast
 
 # The servers that the tests speak to: Debian packages, installed without starting anything.
 tools:

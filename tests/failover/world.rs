@@ -110,6 +110,8 @@ pub(crate) struct World {
     serials: Serials,
     /// The latest arrival of each service: at which pool, and when.
     arrived: BTreeMap<ServiceName, (PoolName, Mono)>,
+    /// The operations whose plan has hooks.
+    with_hooks: BTreeSet<OperationId>,
     /// Whether the reference targets answer.
     pub(crate) uplink: bool,
     /// The process dies when it has carried out this many more actions.
@@ -156,6 +158,7 @@ impl World {
             events: Vec::new(),
             publications: 0,
             serials: Serials::begin(now.wall),
+            with_hooks: BTreeSet::new(),
             arrived: BTreeMap::new(),
             uplink: true,
             dies_in: None,
@@ -322,12 +325,21 @@ impl World {
     }
 
     fn hear(&mut self, event: Event) {
-        if let Event::OperationEnded { service, to, .. } = &event {
-            let service = self.policy.services.get_key_value(service);
-            if let Some((name, _)) = service.filter(|(_, it)| it.runbook.has_hooks()) {
-                let arrival = (to.clone(), self.now.mono);
-                self.arrived.insert(name.clone(), arrival);
+        if let Event::OperationBegan { id, service, .. } = &event {
+            // A reload while it is under way does not change its plan; and a number whose record
+            // died with the process is given again.
+            self.with_hooks.remove(id);
+            if self.policy.services[service].runbook.has_hooks() {
+                self.with_hooks.insert(*id);
             }
+        }
+        if let Event::OperationEnded {
+            id, service, to, ..
+        } = &event
+            && self.with_hooks.contains(id)
+        {
+            let arrival = (to.clone(), self.now.mono);
+            self.arrived.insert(service.clone(), arrival);
         }
         if let Event::OperationBegan {
             service,
