@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use switchback::zone::Name;
 
-use super::message::{CNAME, DNAME, Rr, SOA};
+use super::message::{CNAME, DNAME, Rr};
 use super::questions::{Mode, Question};
 use super::run::ours;
 use super::view::{View, is_at_or_below};
@@ -46,10 +46,10 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         name: "an alias into another zone, looked for in the first",
-        peers: &["knot"],
+        peers: &["knot", "named"],
         because: "RFC 1034 section 4.3.2 step 3a goes back to step 1, and step 2 takes the nearest \
                   of all zones that are there: we follow. Knot looks in the zone of the question, \
-                  and so may speak for what lies in a child that it has too.",
+                  and so may speak for what lies in a child that it has too; named does for DS.",
         theirs: only_the_first_zone,
     },
     Difference {
@@ -71,7 +71,7 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         name: "a name that DNAME makes too long",
         peers: &["knot"],
         because: "RFC 6672 section 2.2: YXDOMAIN, and no name is denied that could have an SOA. \
-                  Knot adds one, and says NXDOMAIN where the name that was asked for is too long \
+                  Knot adds one, or a cut that has nothing to do with it, and says NXDOMAIN where the name that was asked for is too long \
                   to grow at all.",
         theirs: too_long_is_missing,
     },
@@ -137,7 +137,7 @@ pub(crate) fn explain(case: &Case<'_>) -> Option<&'static str> {
             .filter(|rule| rule.peers.contains(&case.peer))
     };
     rules().find_map(|rule| {
-        let expected = (rule.theirs)(case)?;
+        let expected = (rule.theirs)(case).filter(|expected| *expected != case.ours)?;
         let then = Case {
             ours: expected,
             theirs: case.theirs.clone(),
@@ -256,14 +256,14 @@ fn glue_from_a_wildcard(case: &Case<'_>) -> Option<View> {
     Some(expected)
 }
 
-/// NXDOMAIN or YXDOMAIN with an SOA where we say YXDOMAIN.
+/// NXDOMAIN or YXDOMAIN, and authority that has nothing to do with it, where we say YXDOMAIN.
 fn too_long_is_missing(case: &Case<'_>) -> Option<View> {
     let theirs = &case.theirs;
-    let is_soa = theirs.authority.iter().all(|one| one.rtype == SOA);
-    let says_so = case.ours.rcode == 6 && [3, 6].contains(&theirs.rcode) && is_soa;
+    let says_so = case.ours.rcode == 6 && [3, 6].contains(&theirs.rcode);
     says_so.then(|| View {
         rcode: theirs.rcode,
         authority: theirs.authority.clone(),
+        glue: theirs.glue.clone(),
         ..case.ours.clone()
     })
 }

@@ -34,7 +34,6 @@ pub(crate) struct Response {
 pub(crate) const A: u16 = 1;
 pub(crate) const NS: u16 = 2;
 pub(crate) const CNAME: u16 = 5;
-pub(crate) const SOA: u16 = 6;
 pub(crate) const AAAA: u16 = 28;
 pub(crate) const DNAME: u16 = 39;
 const NAPTR: u16 = 35;

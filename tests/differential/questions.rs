@@ -75,6 +75,16 @@ impl Question {
         }
     }
 
+    /// Whether what has so many octets over TCP fits. An OPT record comes on top.
+    pub(crate) fn holds(&self, octets: usize) -> bool {
+        let opt = if matches!(self.mode, Mode::Edns(_)) {
+            11
+        } else {
+            0
+        };
+        octets + opt <= self.limit()
+    }
+
     /// The same over TCP.
     pub(crate) fn whole(&self) -> Question {
         Question {

@@ -145,8 +145,7 @@ pub(crate) fn compare(
     if case.ours == case.theirs {
         return Verdict::Same;
     }
-    if case.lacks_glue()
-        && theirs(server, &question.whole().packet(7), true).size > question.limit()
+    if case.lacks_glue() && !question.holds(theirs(server, &question.whole().packet(7), true).size)
     {
         return Verdict::Explained("glue that does not fit, and no TC");
     }
@@ -189,11 +188,11 @@ fn truncated(
         (mine, ours(snapshot, &packet, true)),
         (other, theirs(server, &packet, true)),
     ];
-    for (cut, whole) in &pairs {
-        let needless = cut.tc && whole.size <= question.limit();
-        if needless || cut.rcode != whole.rcode || cut.aa != whole.aa {
-            return Verdict::Unexplained(format!("{}: truncation", server.name));
-        }
+    let [(_, ours), _] = &pairs;
+    let needless = |(cut, whole): &(&Response, Response)| cut.tc && question.holds(whole.size);
+    // What a peer's header says beside TC is not to be used (RFC 2181 section 9).
+    if pairs.iter().any(needless) || mine.rcode != ours.rcode || mine.aa != ours.aa {
+        return Verdict::Unexplained(format!("{}: truncation", server.name));
     }
     compare(world, snapshot, &whole, server, 7)
 }
