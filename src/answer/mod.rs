@@ -4,8 +4,8 @@
 //! which is a value, and [`encode()`] writes it. [`respond`] is the four together. To read the
 //! algorithm of RFC 1034 section 4.3.2, read `resolve`; for EDNS options, `edns`.
 //!
-//! What is to come has its place: DNSSEC adds RRsets to an [`Answer`] where `resolve` concludes; a compiled answer replaces
-//! `resolve` and leaves the other two as they are.
+//! What is to come has its place: DNSSEC adds RRsets to an [`Answer`] where `resolve` concludes; a
+//! compiled answer replaces `resolve` and leaves the others as they are.
 //!
 //! Invariants: no packet makes it panic; a response is never answered; the question goes back
 //! octet for octet; an RRset is whole or absent; only what the answer needs sets TC.
