@@ -11,12 +11,11 @@ use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use tokio::time::timeout;
 
+use super::QUERY_LIMIT;
 use super::connections::Activity;
 use super::counters::bump;
 use super::stream::Shared;
-use super::{QUERY_LIMIT, answer};
-use crate::answer::{Asker, Transport, freshness};
-use crate::clock;
+use crate::answer::freshness;
 
 /// The only resource there is.
 const PATH: &str = "/dns-query";
@@ -67,16 +66,8 @@ impl Visitor {
     }
 
     fn answer(&self, query: &[u8]) -> Option<Vec<u8>> {
-        let asker = Asker {
-            transport: Transport::Encrypted,
-            client: self.address,
-            now: clock::wall(),
-            idle: None,
-        };
-        let mut message = Vec::new();
         let tally = &self.shared.tallies.https.tally;
-        let snapshot = self.shared.snapshots.load();
-        answer(&snapshot, query, &asker, &mut message, tally).then_some(message)
+        self.shared.answer_apart(query, self.address, tally)
     }
 }
 

@@ -18,13 +18,12 @@ use quinn::{
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::QUERY_LIMIT;
 use super::accept::Stop;
 use super::connections::{IN_TOTAL, Seat};
 use super::counters::bump;
 use super::stream::{LAST_WORDS, Shared};
-use super::{QUERY_LIMIT, answer};
-use crate::answer::{Asker, Transport, read};
-use crate::clock;
+use crate::answer::read;
 
 /// Exchanges of one client at a time.
 const STREAMS: u32 = 100;
@@ -253,18 +252,8 @@ impl Caller {
 
     /// The answer with its length before it.
     fn answer(&self, query: &[u8]) -> Option<Vec<u8>> {
-        let asker = Asker {
-            transport: Transport::Encrypted,
-            client: self.address,
-            now: clock::wall(),
-            idle: None,
-        };
-        let mut message = Vec::new();
         let tally = &self.shared.tallies.quic.tally;
-        let snapshot = self.shared.snapshots.load();
-        if !answer(&snapshot, query, &asker, &mut message, tally) {
-            return None;
-        }
+        let message = self.shared.answer_apart(query, self.address, tally)?;
         let length = u16::try_from(message.len()).ok()?;
         Some([&length.to_be_bytes()[..], &message].concat())
     }

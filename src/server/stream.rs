@@ -72,6 +72,27 @@ pub(super) struct Shared {
     pub(super) transfers: Transfers,
 }
 
+impl Shared {
+    /// The answer to one message of a transport that has a stream or request for each and has no
+    /// idle time to tell: HTTPS and QUIC.
+    pub(super) fn answer_apart(
+        &self,
+        query: &[u8],
+        client: IpAddr,
+        tally: &Tally,
+    ) -> Option<Vec<u8>> {
+        let asker = Asker {
+            transport: Transport::Encrypted,
+            client,
+            now: clock::wall(),
+            idle: None,
+        };
+        let mut message = Vec::new();
+        let snapshot = self.snapshots.load();
+        answer(&snapshot, query, &asker, &mut message, tally).then_some(message)
+    }
+}
+
 /// One client with a connection, and what its queries are answered with.
 pub(super) struct Client<'a> {
     pub(super) transport: Transport,
