@@ -33,6 +33,7 @@
 //! | [`clock`] | the only `now()` |
 //! | [`store`] | the durable state; serials that never go back |
 //! | [`probe`] | looks at the edges |
+//! | [`http`] | one HTTP request, within a deadline |
 //! | [`hook`] | runs the programs of a runbook, in a process of their own |
 //! | [`visit`] | visits to primaries: the IO of transfers in |
 //! | [`server`] | UDP, TCP, TLS, HTTPS and QUIC |
@@ -64,6 +65,7 @@ pub mod failover;
 pub mod health;
 pub mod history;
 pub mod hook;
+pub mod http;
 pub mod ids;
 pub mod notify;
 pub mod probe;

@@ -34,7 +34,8 @@ const HOUSE: &[(&str, Kind, &[&str])] = &[
     ("store", Io, &["failover", "runbook", "secondary", "zone"]),
     ("visit", Io, &["secondary", "tsig", "zone", "clock"]),
     ("probe", Io, &["health", "runbook", "clock"]),
-    ("hook", Io, &["failover", "runbook", "clock"]),
+    ("http", Io, &["clock"]),
+    ("hook", Io, &["failover", "runbook", "http", "clock"]),
     (
         "config",
         Io,
