@@ -55,7 +55,8 @@ pub fn event(event: &Event) {
         | Event::OperationEnded { .. }
         | Event::Reasoning { .. }
         | Event::Uplink { .. }
-        | Event::Override { .. } => info!("{event}"),
+        | Event::Override { .. }
+        | Event::Readmitted { .. } => info!("{event}"),
     }
 }
 

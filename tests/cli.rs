@@ -6,12 +6,22 @@ use std::io::Read;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-const COMMANDS: [&str; 9] = [
+const COMMANDS: &[&str] = &[
     "serve",
     "check",
     "status",
     "explain",
     "reload",
+    "failover",
+    "failback",
+    "drain",
+    "undrain",
+    "pin",
+    "unpin",
+    "freeze",
+    "thaw",
+    "overrides",
+    "readmit",
     "probe",
     "demo",
     "completions",
@@ -66,6 +76,9 @@ fn a_wrong_command_line_ends_with_2() {
         &["probe", "127.0.0.1:1", "--kind", "tcp", "--timeout", "5"],
         &["serve", "--listen", "127.0.0.1:5300"],
         &["explain"],
+        &["failover", "xmpp-federation"],
+        &["drain", "edgepool1", "--reason", "x", "--for", "0s"],
+        &["pin", "xmpp-federation", "--reason", "x"],
     ] {
         let output = run(wrong);
         assert_eq!(output.status.code(), Some(2), "{wrong:?}");
@@ -83,6 +96,8 @@ fn without_a_daemon_the_message_says_what_to_check() {
         &["status", "--json", "--control", socket],
         &["explain", "xmpp-federation", "--control", socket],
         &["reload", "--control", socket],
+        &["failback", "xmpp-federation", "--control", socket],
+        &["overrides", "--control", socket],
     ] {
         let output = run(arguments);
         assert_eq!(output.status.code(), Some(1), "{arguments:?}");

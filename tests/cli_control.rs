@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use switchback::admin::{
-    self, Answer, ClientError, Control, ControlSocket, Explain, Request, Response, SocketError,
-    Status,
+    self, Answer, ClientError, Control, ControlSocket, Explain, Peer, Request, Response,
+    SocketError, Status,
 };
 use switchback::ids::Generation;
 use switchback::time::Wall;
@@ -22,8 +22,12 @@ use tokio::task::{JoinHandle, spawn_blocking};
 /// Answers as a daemon with one service would.
 struct Fixture;
 
+#[allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "the fixture takes no order, whichever there are"
+)]
 impl Control for Fixture {
-    async fn handle(&self, request: Request) -> Response {
+    async fn handle(&self, request: Request, _: Peer) -> Response {
         match request {
             Request::Status => Response::Ok(Answer::Status(Box::new(Status {
                 generation: Generation(7),
@@ -44,6 +48,7 @@ impl Control for Fixture {
                 Response::error(format!("no service {service}: known is xmpp-federation"))
             }
             Request::Reload => Response::error("switchback.toml:3:1: unknown key"),
+            _ => Response::error("this fixture takes no orders"),
         }
     }
 }

@@ -5,7 +5,8 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::protocol::{self, Answer, ProtocolError, RESPONSE_MAX, Request, Response};
+use super::protocol::{self, Answer, ProtocolError, RESPONSE_MAX, Response};
+use super::request::Request;
 
 /// Longer than the daemon ever takes: it answers within 60 s or says that it cannot.
 const PATIENCE: Duration = Duration::from_secs(70);

@@ -5,19 +5,29 @@
 //! ([`Response`]). The socket file has mode 0660: whoever may write to it may command the
 //! daemon, so its directory and group are the access control.
 //!
-//! Reading order: [`protocol`] (what is asked), [`status`] and [`explain`] (what is answered),
-//! [`socket`] (the daemon's side), [`client`] (the other side), [`text`] (answers as people
-//! read them).
+//! Reading order: [`request`] (what is asked), [`protocol`] (how it travels), [`status`],
+//! [`explain`] and [`orders`] (what is answered), [`socket`] (the daemon's side), [`client`] (the
+//! other side), [`text`] (answers as people read them).
+//!
+//! A new verb is a variant of [`Request`] and its word in `VERBS`, a variant of [`Answer`] with a
+//! type of its own, an arm in `daemon/control.rs`, a page in [`text`], and a command: its arguments
+//! in a file below `cli/args`, its doing in `cli`.
 
 pub mod client;
 pub mod explain;
+pub mod orders;
+pub mod peer;
 pub mod protocol;
+pub mod request;
 pub mod socket;
 pub mod status;
 pub mod text;
 
 pub use client::{ClientError, ask};
 pub use explain::{Explain, ExplainedPool};
-pub use protocol::{Answer, Request, Response};
+pub use orders::{Claim, InForce, Moving, Ordered, Said};
+pub use peer::Peer;
+pub use protocol::{Answer, Response};
+pub use request::Request;
 pub use socket::{Control, ControlSocket, SocketError, serve};
 pub use status::Status;

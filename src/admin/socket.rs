@@ -18,7 +18,9 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::protocol::{self, REQUEST_MAX, Request, Response};
+use super::peer::Peer;
+use super::protocol::{self, REQUEST_MAX, Response};
+use super::request::Request;
 
 /// So many clients are served at once; others wait in the listen queue.
 const CLIENTS_MAX: usize = 16;
@@ -31,8 +33,8 @@ const SOCKET_MODE: u32 = 0o660;
 
 /// What answers the requests: the daemon, or a fixture of a test.
 pub trait Control: Send + Sync + 'static {
-    /// Answers one request. Several may be under way at once.
-    fn handle(&self, request: Request) -> impl Future<Output = Response> + Send;
+    /// Answers one request of this user. Several may be under way at once.
+    fn handle(&self, request: Request, peer: Peer) -> impl Future<Output = Response> + Send;
 }
 
 /// Why there is no control socket.
@@ -204,8 +206,9 @@ fn refuse_if_taken(path: &Path) -> Result<(), SocketError> {
 
 /// One request, one response.
 async fn converse<C: Control>(mut stream: UnixStream, control: &C) -> io::Result<()> {
+    let peer = Peer::of(&stream);
     let response = match timeout(CLIENT_PATIENCE, read_request(&mut stream)).await {
-        Ok(Ok(Some(request))) => timeout(ANSWER_MAX, control.handle(request))
+        Ok(Ok(Some(request))) => timeout(ANSWER_MAX, control.handle(request, peer))
             .await
             .unwrap_or_else(|_| {
                 Response::error(format!(

@@ -1,11 +1,13 @@
 //! Answers as people read them: what is wrong first, then what is served, then what was seen.
 
 mod explain;
+mod orders;
 mod secondaries;
 mod status;
 mod style;
 mod transferred;
 
 pub use explain::explain;
-pub use status::status;
+pub use orders::{ordered, overrides};
+pub use status::{status, task, task_label};
 pub use style::{Paint, duration, tame};

@@ -1,10 +1,18 @@
 //! What can be said on the command line. Help, completions and man pages come from here.
 
+mod orders;
+mod values;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(super) use orders::{
+    By, Drain, Failback, Failover, Freeze, Overrides, Pin, Readmit, Thaw, Undrain, Unpin,
+};
+use values::{time, zone};
 
 /// Where the configuration lies if nobody says otherwise.
 pub(super) const CONFIG: &str = "/etc/switchback/switchback.toml";
@@ -61,6 +69,26 @@ pub enum Command {
     Explain(Explain),
     /// Have the running daemon read its configuration and zones again, all or nothing
     Reload(Reload),
+    /// Move a service to another pool, and follow the operation to its end
+    Failover(Failover),
+    /// Move a service back to its most preferred pool that can serve
+    Failback(Failback),
+    /// Take a pool or a server out of service, for maintenance
+    Drain(Drain),
+    /// Take a drain back
+    Undrain(Undrain),
+    /// Keep a service at one pool, whatever its health
+    Pin(Pin),
+    /// Take a pin back
+    Unpin(Unpin),
+    /// Let a service not move: nothing is decided, an operation waits before its next step
+    Freeze(Freeze),
+    /// Take a freeze back
+    Thaw(Thaw),
+    /// List what operators have said and not taken back: drains, pins, freezes
+    Overrides(Overrides),
+    /// Make a pool a target again on which a runbook had halted
+    Readmit(Readmit),
     /// Take one look at one server, step by step, with timings
     Probe(Probe),
     /// Show a failover and the way back, on this machine, with nothing else installed
@@ -306,39 +334,6 @@ pub struct Man {
     pub dir: Option<PathBuf>,
 }
 
-/// `ORIGIN=FILE`.
-fn zone(text: &str) -> Result<(String, PathBuf), String> {
-    match text.split_once('=') {
-        Some((origin, file)) if !origin.is_empty() && !file.is_empty() => {
-            Ok((origin.to_owned(), file.into()))
-        }
-        Some(_) | None => {
-            Err("a zone is ORIGIN=FILE, as in contoso.test.=contoso.test.zone".into())
-        }
-    }
-}
-
-/// A time as the configuration writes it, from 1 ms to an hour: `500ms`, `2s`, `1m`.
-fn time(text: &str) -> Result<Duration, String> {
-    let rule = || format!("{text:?} is no time from 1ms to 1h: write 500ms, 2s or 1m");
-    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit());
-    let number: u64 = text
-        .strip_suffix(unit)
-        .and_then(|digits| digits.parse().ok())
-        .ok_or_else(rule)?;
-    let unit_ms = match unit {
-        "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        _ => return Err(rule()),
-    };
-    match number.checked_mul(unit_ms) {
-        Some(ms @ 1..=3_600_000) => Ok(Duration::from_millis(ms)),
-        Some(_) | None => Err(rule()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -348,24 +343,6 @@ mod tests {
     #[test]
     fn the_grammar_is_consistent() {
         Arguments::command().debug_assert();
-    }
-
-    #[test]
-    fn times_have_a_unit_and_a_bound() {
-        assert_eq!(time("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(time("2s"), Ok(Duration::from_secs(2)));
-        for wrong in [
-            "2",
-            "s",
-            "0s",
-            "2h",
-            "99999999999999999999s",
-            "-1s",
-            "2 s",
-            "",
-        ] {
-            assert!(time(wrong).is_err(), "{wrong:?}");
-        }
     }
 
     #[test]

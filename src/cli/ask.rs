@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::Exit;
 use super::args::{Daemon, Explain, Reload, Status};
 use super::output::{CommandError, Out};
-use crate::admin::{self, Answer, Request, text};
+use crate::admin::{self, Answer, ClientError, Request, text};
 
 /// Where the daemon's control socket lies if the configuration does not say.
 const CONTROL: &str = "/run/switchback/control.sock";
@@ -57,24 +57,30 @@ pub(super) fn reload(arguments: &Reload, out: &mut Out) -> Result<Exit, CommandE
     Ok(Exit::Well)
 }
 
-fn write_json(value: &impl serde::Serialize, out: &mut Out) -> Result<(), CommandError> {
+pub(super) fn write_json(value: &impl serde::Serialize, out: &mut Out) -> Result<(), CommandError> {
     let json = serde_json::to_string_pretty(value).map_err(CommandError::failed)?;
     writeln!(out, "{json}")?;
     Ok(())
 }
 
-fn other_answer() -> CommandError {
+pub(super) fn other_answer() -> CommandError {
     CommandError::failed(
         "the daemon answered another question: use the switchback command of its release",
     )
 }
 
-fn ask(daemon: &Daemon, request: &Request) -> Result<Answer, CommandError> {
+pub(super) fn ask(daemon: &Daemon, request: &Request) -> Result<Answer, CommandError> {
     let path = match &daemon.control {
         Some(control) => control.clone(),
         None => control_of(&daemon.config)?,
     };
-    admin::ask(&path, request).map_err(CommandError::failed)
+    admin::ask(&path, request).map_err(|error| {
+        if let ClientError::Refused(why) = error {
+            CommandError::Refused(why)
+        } else {
+            CommandError::failed(error)
+        }
+    })
 }
 
 /// The control socket that a configuration names. Nothing else of the file is looked at: a

@@ -7,7 +7,9 @@ mod args;
 mod ask;
 mod check;
 mod demo;
+mod follow;
 mod generate;
+mod order;
 mod output;
 mod probe;
 mod serve;
@@ -30,6 +32,8 @@ pub enum Exit {
     NotWell,
     /// 2: the command line is wrong.
     Usage,
+    /// 3: the daemon refused an order; nothing has changed.
+    Refused,
 }
 
 impl From<Exit> for ExitCode {
@@ -38,6 +42,7 @@ impl From<Exit> for ExitCode {
             Exit::Well => 0,
             Exit::NotWell => 1,
             Exit::Usage => 2,
+            Exit::Refused => 3,
         })
     }
 }
@@ -86,6 +91,16 @@ fn run(command: Command, out: &mut Out) -> Result<Exit, CommandError> {
         Command::Status(arguments) => ask::status(&arguments, out),
         Command::Explain(arguments) => ask::explain(&arguments, out),
         Command::Reload(arguments) => ask::reload(&arguments, out),
+        Command::Failover(arguments) => order::failover(&arguments, out),
+        Command::Failback(arguments) => order::failback(&arguments, out),
+        Command::Drain(arguments) => order::drain(&arguments, out),
+        Command::Undrain(arguments) => order::undrain(&arguments, out),
+        Command::Pin(arguments) => order::pin(&arguments, out),
+        Command::Unpin(arguments) => order::unpin(&arguments, out),
+        Command::Freeze(arguments) => order::freeze(&arguments, out),
+        Command::Thaw(arguments) => order::thaw(&arguments, out),
+        Command::Overrides(arguments) => order::overrides(&arguments, out),
+        Command::Readmit(arguments) => order::readmit(&arguments, out),
         Command::Probe(arguments) => probe::run(arguments, out),
         Command::Demo(arguments) => demo::run(&arguments, out),
         Command::DemoEdge(arguments) => demo::edge::run(&arguments, out),

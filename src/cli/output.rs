@@ -11,6 +11,9 @@ pub(super) enum CommandError {
     /// It could not be done.
     #[error("{0}")]
     Failed(String),
+    /// The daemon refused it; nothing has changed.
+    #[error("{0}")]
+    Refused(String),
     /// Standard output is closed: not an error of ours.
     #[error("nobody reads the output")]
     NobodyReads,
@@ -53,6 +56,11 @@ impl Out {
             Paint::Plain
         };
         Out { stdout, paint }
+    }
+
+    /// Whether a person watches: a line may be written over.
+    pub(super) fn is_terminal(&self) -> bool {
+        self.stdout.is_terminal()
     }
 
     /// Whether to colour.

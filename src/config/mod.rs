@@ -12,7 +12,7 @@
 //! Reading never stops at a fault, so that one run tells all of them.
 
 mod ahead;
-mod duration;
+pub mod duration;
 mod names;
 mod owned;
 mod paths;

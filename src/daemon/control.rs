@@ -6,9 +6,10 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::reload::{self, Loaded};
 use super::start::Source;
-use crate::admin::{Control, Request, Response};
+use crate::admin::{Control, Peer, Request, Response};
 use crate::clock;
 use crate::config::Problems;
+use crate::failover::By;
 use crate::ids::ServiceName;
 use crate::server::Certificate;
 use crate::snapshot::Snapshot;
@@ -22,6 +23,12 @@ pub(super) enum Message {
     Explain(ServiceName, oneshot::Sender<Response>),
     /// What is served now.
     Served(oneshot::Sender<Arc<Snapshot>>),
+    /// One service, as in the status.
+    Service(ServiceName, oneshot::Sender<Response>),
+    /// The overrides in force.
+    Overrides(oneshot::Sender<Response>),
+    /// What an operator orders, and who it is.
+    Order(Box<Request>, By, oneshot::Sender<Response>),
     /// To take a configuration that was read.
     Adopt(Box<Loaded>, oneshot::Sender<Response>),
 }
@@ -89,13 +96,35 @@ impl Desk {
 }
 
 impl Control for Desk {
-    async fn handle(&self, request: Request) -> Response {
+    async fn handle(&self, request: Request, peer: Peer) -> Response {
         match request {
             Request::Status => self.ask(Message::Status).await,
             Request::Explain { service } => {
                 self.ask(|reply| Message::Explain(service, reply)).await
             }
             Request::Reload => self.reload().await,
+            Request::Service { service } => {
+                self.ask(|reply| Message::Service(service, reply)).await
+            }
+            Request::Overrides => self.ask(Message::Overrides).await,
+            Request::Failover { ref by, .. }
+            | Request::Failback { ref by, .. }
+            | Request::Drain { ref by, .. }
+            | Request::Undrain { ref by, .. }
+            | Request::Pin { ref by, .. }
+            | Request::Unpin { ref by, .. }
+            | Request::Freeze { ref by, .. }
+            | Request::Thaw { ref by, .. }
+            | Request::Readmit { ref by, .. } => {
+                if let Some(fault) = by.fault() {
+                    return Response::error(fault);
+                }
+                let author = by.author(&peer.user().await);
+                let reason = by.reason.clone().unwrap_or_default();
+                let by = By { author, reason };
+                self.ask(|reply| Message::Order(Box::new(request), by, reply))
+                    .await
+            }
         }
     }
 }

@@ -10,6 +10,7 @@ use super::control::Message;
 use super::disk::Disk;
 use super::histories::Prepared;
 use super::hooks::{Hooks, input_of};
+use super::orders::Taken;
 use super::publisher::Publisher;
 use super::secondaries::{Secondaries, VisitEnd};
 use crate::admin::Response;
@@ -68,6 +69,8 @@ pub(super) struct Core {
     pub(super) retry_at: Option<Mono>,
     /// Tells secondaries of changes, once answers are given.
     pub(super) notifier: Option<Notifier>,
+    /// An order that was taken, and is answered when what follows from it is durable.
+    pub(super) ordered: Option<Taken>,
     /// The latest operation of each service that ended since the start.
     pub(super) ended: BTreeMap<ServiceName, Operation>,
 }
@@ -207,6 +210,11 @@ impl Core {
         match message {
             Message::Status(reply) => send(reply, self.status(clock::now())),
             Message::Explain(service, reply) => send(reply, self.explain(clock::now(), &service)),
+            Message::Service(service, reply) => {
+                send(reply, self.one_service(clock::now(), &service));
+            }
+            Message::Overrides(reply) => send(reply, self.in_force(clock::now())),
+            Message::Order(request, by, reply) => self.order(clock::now(), *request, by, reply),
             Message::Served(reply) => {
                 // Whoever asked may have gone.
                 let _ = reply.send(self.publisher.snapshots().load_full());
@@ -241,6 +249,7 @@ impl Core {
             self.set_retry(now.mono);
             // A call that could not be made, or a disk that fails, is news for the engine.
             if !self.engine.has_actions() {
+                self.answer_order(now);
                 return;
             }
         }
@@ -416,6 +425,6 @@ impl Core {
 }
 
 /// A client that went away needs no answer.
-fn send(reply: oneshot::Sender<Response>, response: Response) {
+pub(super) fn send(reply: oneshot::Sender<Response>, response: Response) {
     let _ = reply.send(response);
 }

@@ -15,11 +15,7 @@ impl Core {
         let (Some(service), Some(view)) =
             (policy.services.get(name), self.engine.service(now, name))
         else {
-            let known: Vec<&str> = policy.services.keys().map(ServiceName::as_str).collect();
-            return Response::error(format!(
-                "there is no service {name}; the services are: {}",
-                known.join(", ")
-            ));
+            return self.no_service(name);
         };
         let published = &view.memory.published;
         let active = published.ranking.active();

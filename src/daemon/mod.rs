@@ -15,6 +15,7 @@ mod error;
 mod explain;
 mod histories;
 mod hooks;
+mod orders;
 mod publisher;
 mod reload;
 mod secondaries;

@@ -235,6 +235,7 @@ async fn open(
         unpublished: None,
         held: BTreeMap::new(),
         retry_at: None,
+        ordered: None,
         ended: BTreeMap::new(),
     };
     let inbox = Inbox {

@@ -64,6 +64,24 @@ impl Core {
         Response::Ok(Answer::Status(Box::new(status)))
     }
 
+    /// One service alone.
+    pub(super) fn one_service(&self, now: Now, name: &ServiceName) -> Response {
+        match self.service(now, name) {
+            Some(service) => Response::Ok(Answer::Service(Box::new(service))),
+            None => self.no_service(name),
+        }
+    }
+
+    /// The refusal of a question about a service that there is not.
+    pub(super) fn no_service(&self, name: &ServiceName) -> Response {
+        let policy = self.engine.policy();
+        let known: Vec<&str> = policy.services.keys().map(ServiceName::as_str).collect();
+        Response::error(format!(
+            "there is no service {name}; the services are: {}",
+            known.join(", ")
+        ))
+    }
+
     fn zones(&self, now: Now) -> Vec<ZoneStatus> {
         let mut secondaries = self.told();
         let zones = self.publisher.serials().into_iter();

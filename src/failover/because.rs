@@ -97,6 +97,9 @@ pub enum Because {
     Ordered {
         /// Who.
         author: String,
+        /// Why; empty if nobody said.
+        #[serde(default)]
+        reason: String,
     },
     /// An operator froze the service.
     Frozen,
@@ -208,6 +211,14 @@ fn seconds(duration: Duration) -> String {
     }
 }
 
+fn ordered(author: &str, reason: &str) -> String {
+    if reason.is_empty() {
+        format!("{author} ordered it")
+    } else {
+        format!("{author} ordered it: {reason}")
+    }
+}
+
 impl fmt::Display for Because {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let left = self.next_change().map(seconds).unwrap_or_default();
@@ -251,7 +262,7 @@ impl fmt::Display for Because {
             Because::FailedBack => f.write_str("the more preferred pool is back"),
             Because::Pinned => f.write_str("an operator pinned it"),
             Because::Drained { from } => write!(f, "an operator drained {from}"),
-            Because::Ordered { author } => write!(f, "{author} ordered it"),
+            Because::Ordered { author, reason } => f.write_str(&ordered(author, reason)),
             Because::Frozen => f.write_str("an operator froze the service"),
             Because::Isolated => f.write_str("our own uplink is down; nothing is decided"),
             Because::Operation { id, to } => write!(f, "{id} to {to} is under way"),

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Because, Override, Overrides, Publication};
+use super::{Because, By, Override, Overrides, Publication};
 use crate::health::Health;
 use crate::ids::{Endpoint, OperationId, PoolName, ServiceName};
 use crate::runbook::{Operation, Phase};
@@ -155,6 +155,18 @@ pub enum Event {
         said: Override,
         /// `said`, `taken back` or `expired`.
         what: String,
+        /// Who took it back, and why.
+        #[serde(default)]
+        by: Option<By>,
+    },
+    /// An operator made a pool a target again, on which a runbook had halted.
+    Readmitted {
+        /// The service.
+        service: ServiceName,
+        /// The pool.
+        pool: PoolName,
+        /// Who, and why.
+        by: By,
     },
 }
 
@@ -219,7 +231,13 @@ impl fmt::Display for Event {
                 f,
                 "{family}: our own uplink is down (no reference target answers); nothing is decided until it is back"
             ),
-            Event::Override { said, what } => write!(f, "override {what}: {said}"),
+            Event::Override { said, what, by } => match by {
+                Some(by) => write!(f, "override {what} by {by}: {said}"),
+                None => write!(f, "override {what}: {said}"),
+            },
+            Event::Readmitted { service, pool, by } => {
+                write!(f, "{service}: {pool} is a target again, by {by}")
+            }
         }
     }
 }

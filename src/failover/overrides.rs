@@ -46,7 +46,9 @@ pub struct Override {
 pub struct Overrides(pub Vec<Override>);
 
 impl Overrides {
-    fn get(&self, subject: &Subject) -> Option<&Override> {
+    /// The override of this subject.
+    #[must_use]
+    pub fn get(&self, subject: &Subject) -> Option<&Override> {
         self.0.iter().find(|said| said.subject == *subject)
     }
 
@@ -134,42 +136,4 @@ impl fmt::Display for Override {
         write!(f, " by {}: {}", self.author, self.reason)?;
         self.expires.map_or(Ok(()), |at| write!(f, " (until {at})"))
     }
-}
-
-/// An operator's command to the engine.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Order {
-    /// Says an override. `force` lets a drain leave no candidate.
-    Set {
-        /// What is said.
-        said: Override,
-        /// Whether a drain that leaves no candidate is wanted.
-        force: bool,
-    },
-    /// Takes an override back.
-    Clear(Subject),
-    /// Moves the service to this pool; automatic failback waits until [`Order::Failback`].
-    Failover {
-        /// The service.
-        service: ServiceName,
-        /// The new pool.
-        to: PoolName,
-        /// Who said it.
-        author: String,
-    },
-    /// Moves the service to its most preferred pool that can serve, and lets failback be
-    /// automatic again.
-    Failback {
-        /// The service.
-        service: ServiceName,
-        /// Who said it.
-        author: String,
-    },
-    /// Makes a pool eligible again after a runbook towards it has halted.
-    Reinstate {
-        /// The service.
-        service: ServiceName,
-        /// The pool.
-        pool: PoolName,
-    },
 }

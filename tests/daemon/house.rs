@@ -189,13 +189,20 @@ failback = "manual"
 
     /// A command of the operator's.
     pub(crate) fn switchback(&self, words: &[&str]) -> Output {
-        let output = Command::new(env!("CARGO_BIN_EXE_switchback"))
+        self.shell(words).wait_with_output().unwrap()
+    }
+
+    /// The same, while it runs.
+    pub(crate) fn shell(&self, words: &[&str]) -> Child {
+        let child = Command::new(env!("CARGO_BIN_EXE_switchback"))
             .args(words)
             .arg("--config")
             .arg(self.path("switchback.toml"))
             .stdin(Stdio::null())
-            .output();
-        output.unwrap()
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
+        child.unwrap()
     }
 
     /// `switchback reload`: whether it was taken, and what was said.

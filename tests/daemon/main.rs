@@ -7,6 +7,7 @@
 )]
 
 mod house;
+mod orders;
 mod settings;
 
 use std::os::unix::fs::PermissionsExt;

@@ -15,7 +15,7 @@ use switchback::health::{Layer, Verdict};
 
 use crate::dice::Dice;
 use crate::oracle::{FAILBACK, FALL, Oracle, POOLS, RISE, SETTLE};
-use crate::world::{World, policy, secs};
+use crate::world::{World, clear, policy, secs};
 
 const TWO_KINDS_ROUNDS: u32 = 8;
 const FOUR_KINDS_ROUNDS: u32 = 4;
@@ -325,7 +325,7 @@ impl Node {
                 self.oracle.pinned = None;
                 self.oracle.drained = [false; POOLS];
                 for said in said {
-                    self.world.order(Order::Clear(said.subject)).unwrap();
+                    self.world.order(clear(said.subject)).unwrap();
                 }
             }
             Incident::Restart => {

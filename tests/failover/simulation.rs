@@ -18,7 +18,7 @@ use switchback::runbook::{AfterCrash, Phase, Plan};
 
 use crate::dice::Dice;
 use crate::plans::{document_order, verify_first};
-use crate::world::{World, policy, pool, secs, service};
+use crate::world::{World, ann, clear, policy, pool, secs, service};
 
 /// Runs without being asked for more: a minute of two cores.
 const RUNS: u64 = 100_000;
@@ -191,7 +191,6 @@ impl Life {
     /// An operator says something. What is refused changes nothing.
     fn an_order(&mut self) {
         let (service, pool) = (self.a_service(), self.a_pool());
-        let author = "ann".to_owned();
         let subject = self.dice.pick(&[
             Subject::Freeze(service.clone()),
             Subject::Pin(service.clone()),
@@ -204,7 +203,7 @@ impl Life {
                 let said = Override {
                     subject,
                     pool: Some(pool),
-                    author,
+                    author: "ann".into(),
                     reason: "a test".into(),
                     since: self.world.now.wall,
                     expires: expires.map(|by: Duration| self.world.now.wall + by),
@@ -212,14 +211,23 @@ impl Life {
                 let force = self.dice.chance(50);
                 Order::Set { said, force }
             }
-            3 | 4 => Order::Clear(subject),
+            3 | 4 => clear(subject),
             5 => Order::Failover {
                 service,
-                to: pool,
-                author,
+                to: self.dice.chance(80).then_some(pool),
+                by: ann(),
+                force: self.dice.chance(50),
             },
-            6 => Order::Failback { service, author },
-            _ => Order::Reinstate { service, pool },
+            6 => Order::Failback {
+                service,
+                by: ann(),
+                force: self.dice.chance(50),
+            },
+            _ => Order::Readmit {
+                service,
+                pool,
+                by: ann(),
+            },
         };
         let before = self.world.engine.overrides().clone();
         if self.world.order(order).is_err() {
@@ -284,15 +292,15 @@ impl Life {
         self.all_pools_see(&Verdict::Good);
         for said in self.world.engine.overrides().clone().0 {
             // It may have expired on the word before.
-            let _ = self.world.order(Order::Clear(said.subject));
+            let _ = self.world.order(clear(said.subject));
         }
         self.settle();
-        // Reinstating may make a service move; then that comes to its end as well.
+        // Readmitting may make a service move; then that comes to its end as well.
         for name in self.services() {
             let memory = self.world.disk.services[&name].clone();
             for pool in memory.ineligible {
-                let service = name.clone();
-                let order = Order::Reinstate { service, pool };
+                let (service, by) = (name.clone(), ann());
+                let order = Order::Readmit { service, pool, by };
                 self.world.order(order).unwrap();
             }
         }

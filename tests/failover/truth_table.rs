@@ -10,7 +10,7 @@ use switchback::runbook::AfterCrash;
 use switchback::time::Wall;
 
 use crate::plans::{document_order, verify_first};
-use crate::world::{World, policy, pool, secs, service};
+use crate::world::{World, ann, clear, failback, failover, policy, pool, secs, service};
 
 fn three() -> World {
     let mut world = World::new(policy(3));
@@ -190,12 +190,7 @@ fn manual_failback_waits_for_an_operator() {
     world.see("p1", Good);
     world.rounds(2000);
     assert_eq!(world.active("fed"), "p2");
-    world
-        .order(Order::Failback {
-            service: "fed".into(),
-            author: "ann".into(),
-        })
-        .unwrap();
+    world.order(failback()).unwrap();
     assert_eq!(world.active("fed"), "p1");
 }
 
@@ -381,17 +376,13 @@ fn a_pin_wins_over_health_and_a_freeze_over_a_pin() {
     world
         .order(said(Subject::Freeze("fed".into()), None, None))
         .unwrap();
-    world
-        .order(Order::Clear(Subject::Pin("fed".into())))
-        .unwrap();
+    world.order(clear(Subject::Pin("fed".into()))).unwrap();
     world.rounds(10);
     assert_eq!(
         (world.active("fed"), world.because("fed")),
         ("p3".into(), "an operator froze the service".into())
     );
-    world
-        .order(Order::Clear(Subject::Freeze("fed".into())))
-        .unwrap();
+    world.order(clear(Subject::Freeze("fed".into()))).unwrap();
     world.round();
     assert_eq!(world.active("fed"), "p1");
 }
@@ -418,22 +409,10 @@ fn overrides_expire_and_survive_a_restart_until_then() {
 #[test]
 fn an_operators_failover_suspends_failback_until_an_operators_failback() {
     let mut world = three();
-    let (service, to) = ("fed".into(), "p2".into());
-    world
-        .order(Order::Failover {
-            service,
-            to,
-            author: "ann".into(),
-        })
-        .unwrap();
+    world.order(failover("p2")).unwrap();
     world.rounds(2000);
     assert_eq!(world.active("fed"), "p2");
-    world
-        .order(Order::Failback {
-            service: "fed".into(),
-            author: "ann".into(),
-        })
-        .unwrap();
+    world.order(failback()).unwrap();
     assert_eq!(world.active("fed"), "p1");
 }
 
@@ -515,11 +494,12 @@ fn a_failed_step_takes_back_what_was_done_in_reverse_and_the_next_pool_is_tried(
         "p3",
         "a halted target stays ineligible"
     );
-    let reinstate = Order::Reinstate {
+    let readmit = Order::Readmit {
         service: "fed".into(),
         pool: "p2".into(),
+        by: ann(),
     };
-    world.order(reinstate).unwrap();
+    world.order(readmit).unwrap();
     world.rounds(20);
     assert_eq!(world.active("fed"), "p2");
 }
@@ -567,9 +547,7 @@ fn a_freeze_pauses_an_operation_before_its_next_step() {
     world.rounds(30);
     let paused = world.hook_log().len();
     assert_eq!(world.active("fed"), "p1");
-    world
-        .order(Order::Clear(Subject::Freeze("fed".into())))
-        .unwrap();
+    world.order(clear(Subject::Freeze("fed".into()))).unwrap();
     world.rounds(10);
     assert!(world.hook_log().len() > paused);
     assert_eq!(world.active("fed"), "p2");
@@ -694,21 +672,24 @@ fn an_operation_whose_service_was_unconfigured_while_the_daemon_was_down_asks_a_
 }
 
 #[test]
-fn of_two_moves_that_follow_from_one_order_only_the_last_is_published() {
-    let mut world = three();
-    world.see("p3", Refused);
+fn of_two_moves_that_follow_from_one_input_only_the_last_is_published() {
+    let mut plan = document_order(AfterCrash::Ask);
+    plan.steps.rotate_left(2);
+    assert_eq!(plan.steps[0].act, switchback::runbook::Act::Publish);
+    plan.steps
+        .retain(|step| !matches!(step.act, switchback::runbook::Act::Verify(_)));
+    plan.steps.truncate(2);
+    plan.steps[1].undo = None;
+    let mut world = with_hooks(plan);
+    world.outcomes = [HookOutcome::Exit(1)].into();
+    world.see("p1", Refused);
     world.rounds(2);
-    let (service, to) = ("fed".into(), "p3".into());
-    let author = "ann".into();
+    assert_eq!(world.active("fed"), "p2");
     let before = world.publications;
-    // The world checks that what it publishes is what the disk holds.
-    let order = Order::Failover {
-        service,
-        to,
-        author,
-    };
-    world.order(order).unwrap();
-    assert_eq!(world.active("fed"), "p1", "p3 is dead");
+    // The publication is taken back, and the next candidate's follows at once. The world checks
+    // that what it publishes is what the disk holds.
+    world.rounds(1);
+    assert_eq!(world.active("fed"), "p3", "the hook failed");
     assert_eq!(world.publications, before + 1);
 }
 

@@ -7,7 +7,7 @@ use switchback::time::Wall;
 
 use crate::plans::document_order;
 use crate::truth_table::{said, with_hooks};
-use crate::world::{World, policy, secs, service};
+use crate::world::{World, clear, policy, secs, service};
 
 fn settled(pools: usize) -> World {
     let mut world = World::new(policy(pools));
@@ -22,10 +22,10 @@ fn drain(pool: &str) -> Order {
 fn forced(order: Order) -> Order {
     match order {
         Order::Set { said, .. } => Order::Set { said, force: true },
-        Order::Clear(_)
+        Order::Clear { .. }
         | Order::Failover { .. }
         | Order::Failback { .. }
-        | Order::Reinstate { .. } => order,
+        | Order::Readmit { .. } => order,
     }
 }
 
@@ -181,7 +181,7 @@ fn a_paused_operation_says_what_it_waits_for() {
         world.because("fed"),
         "op-0 to p2 waits before its next step: an operator froze the service"
     );
-    world.order(Order::Clear(freeze)).unwrap();
+    world.order(clear(freeze)).unwrap();
     world.uplink = false;
     world.see("p1", Filtered);
     world.rounds(3);

@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use switchback::failover::{
-    Action, Because, Change, Detection, Engine, Event, Failback, HookCall, HookEnd, HookOutcome,
-    Input, Memory, OnHalt, Order, Policy, Pool, Publication, ReferenceLook, Server, Service,
-    Standby, TtlRange,
+    Action, Because, By, Change, Detection, Engine, Event, Failback, HookCall, HookEnd,
+    HookOutcome, Input, Memory, OnHalt, Order, Policy, Pool, Publication, ReferenceLook, Server,
+    Service, Standby, Subject, TtlRange,
 };
 use switchback::health::{Layer, Observation, Verdict};
 use switchback::ids::{Endpoint, OperationId, PoolName, ProbeIndex, ServiceName};
@@ -18,6 +18,36 @@ use crate::serials::Serials;
 
 pub(crate) const ROUND: Duration = Duration::from_secs(1);
 const START: Wall = Wall(1_795_000_000_000);
+
+/// Who gives the orders of the tests.
+pub(crate) fn ann() -> By {
+    By {
+        author: "ann".into(),
+        reason: "a test".into(),
+    }
+}
+
+pub(crate) fn clear(subject: Subject) -> Order {
+    Order::Clear { subject, by: ann() }
+}
+
+/// An operator's failover, and failback.
+pub(crate) fn failover(to: &str) -> Order {
+    Order::Failover {
+        service: "fed".into(),
+        to: Some(to.into()),
+        by: ann(),
+        force: false,
+    }
+}
+
+pub(crate) fn failback() -> Order {
+    Order::Failback {
+        service: "fed".into(),
+        by: ann(),
+        force: false,
+    }
+}
 
 pub(crate) fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)

@@ -149,35 +149,52 @@ fn write_operation(page: &mut String, operation: &OperationStatus, paint: Paint)
     writeln!(page, "  {}", paint.head(&title))?;
     let labels: Vec<String> = operation.steps.iter().map(task_label).collect();
     let width = widest(labels.iter().map(String::as_str));
-    for (task, label) in operation.steps.iter().zip(&labels) {
-        let took = task
-            .took_ms
-            .map(|ms| format!("  {}", duration(Duration::from_millis(ms))))
-            .unwrap_or_default();
-        let attempt = if task.attempt > 1 {
-            format!("  attempt {}", task.attempt)
-        } else {
-            String::new()
-        };
-        let line = format!("{label:<width$}{took}{attempt}");
-        writeln!(
-            page,
-            "    {}  {}",
-            task_word(task.state, paint),
-            line.trim_end()
-        )?;
-        for line in task.output_tail.lines() {
-            writeln!(
-                page,
-                "             {}",
-                paint.quiet(&format!("| {}", tame(line)))
-            )?;
-        }
+    for step in &operation.steps {
+        write_task(page, step, width, paint)?;
     }
     Ok(())
 }
 
-fn task_label(task: &TaskStatus) -> String {
+/// One task of an operation, with the end of what it printed.
+#[must_use]
+pub fn task(task: &TaskStatus, paint: Paint) -> String {
+    let mut page = String::new();
+    // Writing into a String cannot fail.
+    let _ = write_task(&mut page, task, 0, paint);
+    page.trim_end_matches('\n').to_owned()
+}
+
+fn write_task(page: &mut String, task: &TaskStatus, width: usize, paint: Paint) -> fmt::Result {
+    let label = task_label(task);
+    let took = task
+        .took_ms
+        .map(|ms| format!("  {}", duration(Duration::from_millis(ms))))
+        .unwrap_or_default();
+    let attempt = if task.attempt > 1 {
+        format!("  attempt {}", task.attempt)
+    } else {
+        String::new()
+    };
+    let line = format!("{label:<width$}{took}{attempt}");
+    writeln!(
+        page,
+        "    {}  {}",
+        task_word(task.state, paint),
+        line.trim_end()
+    )?;
+    for line in task.output_tail.lines() {
+        writeln!(
+            page,
+            "             {}",
+            paint.quiet(&format!("| {}", tame(line)))
+        )?;
+    }
+    Ok(())
+}
+
+/// The name of a task, with the server that it is for.
+#[must_use]
+pub fn task_label(task: &TaskStatus) -> String {
     match &task.server {
         Some(server) => format!("{} ({server})", task.name),
         None => task.name.clone(),

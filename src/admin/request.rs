@@ -1,0 +1,176 @@
+//! What can be asked over the control socket: one form per verb.
+
+use serde::{Deserialize, Serialize};
+
+use super::orders::Claim;
+use crate::ids::{PoolName, ServiceName};
+
+/// What can be asked.
+///
+/// Every order carries `by`: who says it, and why (see [`Claim`]); `for_s` is after how many
+/// seconds it ends by itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "request", rename_all = "kebab-case")]
+pub enum Request {
+    /// Everything that the daemon knows, as [`super::Status`].
+    Status,
+    /// Why the pools of a service stand in this order, as [`super::Explain`].
+    Explain {
+        /// The service.
+        service: ServiceName,
+    },
+    /// Read the configuration and the zones again: all of it, or nothing.
+    Reload,
+    /// One service, as in [`super::Status`]: for who follows an operation.
+    Service {
+        /// The service.
+        service: ServiceName,
+    },
+    /// The overrides in force.
+    Overrides,
+    /// Move a service to another pool; automatic failback waits for [`Request::Failback`].
+    Failover {
+        /// The service.
+        service: ServiceName,
+        /// The new pool. Absent: the best of the others.
+        #[serde(default)]
+        to: Option<PoolName>,
+        /// Whether to go to a pool that does not serve.
+        #[serde(default)]
+        force: bool,
+        /// Who, and why.
+        by: Claim,
+    },
+    /// Move a service to its most preferred pool that can serve.
+    Failback {
+        /// The service.
+        service: ServiceName,
+        /// Whether to go to a pool that does not serve.
+        #[serde(default)]
+        force: bool,
+        /// Who, and why.
+        by: Claim,
+    },
+    /// Take a pool or a server out of service.
+    Drain {
+        /// The name of the pool or the server.
+        what: String,
+        /// When it ends by itself.
+        #[serde(default)]
+        for_s: Option<u64>,
+        /// Whether it may leave a service without a pool that serves.
+        #[serde(default)]
+        force: bool,
+        /// Who, and why.
+        by: Claim,
+    },
+    /// Take a drain back.
+    Undrain {
+        /// The name of the pool or the server.
+        what: String,
+        /// Who, and why.
+        by: Claim,
+    },
+    /// Keep a service at a pool, whatever health says.
+    Pin {
+        /// The service.
+        service: ServiceName,
+        /// The pool.
+        pool: PoolName,
+        /// When it ends by itself.
+        #[serde(default)]
+        for_s: Option<u64>,
+        /// Who, and why.
+        by: Claim,
+    },
+    /// Take a pin back.
+    Unpin {
+        /// The service.
+        service: ServiceName,
+        /// Who, and why.
+        by: Claim,
+    },
+    /// Let a service not move; an operation under way waits before its next step.
+    Freeze {
+        /// The service.
+        service: ServiceName,
+        /// When it ends by itself.
+        #[serde(default)]
+        for_s: Option<u64>,
+        /// Who, and why.
+        by: Claim,
+    },
+    /// Take a freeze back.
+    Thaw {
+        /// The service.
+        service: ServiceName,
+        /// Who, and why.
+        by: Claim,
+    },
+    /// Make a pool a target again after a runbook towards it has halted.
+    Readmit {
+        /// The service.
+        service: ServiceName,
+        /// The pool.
+        pool: PoolName,
+        /// Who, and why.
+        by: Claim,
+    },
+}
+
+impl Request {
+    /// The verbs, as error messages list them.
+    pub const VERBS: &'static [&'static str] = &[
+        "status",
+        "explain",
+        "reload",
+        "service",
+        "overrides",
+        "failover",
+        "failback",
+        "drain",
+        "undrain",
+        "pin",
+        "unpin",
+        "freeze",
+        "thaw",
+        "readmit",
+    ];
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::protocol::{decode_request, encode};
+    use super::*;
+
+    #[test]
+    fn every_verb_survives_the_wire_and_is_listed() {
+        let service: ServiceName = "xmpp-federation".into();
+        let by = || r#""by":{"author":"ann","reason":"new disks"}"#;
+        let lines = [
+            r#""status""#.to_owned(),
+            format!(r#""explain","service":"{service}""#),
+            r#""reload""#.to_owned(),
+            format!(r#""service","service":"{service}""#),
+            r#""overrides""#.to_owned(),
+            format!(r#""failover","service":"{service}","to":"p2",{}"#, by()),
+            format!(r#""failback","service":"{service}",{}"#, by()),
+            format!(r#""drain","what":"p1","for_s":7200,{}"#, by()),
+            format!(r#""undrain","what":"p1",{}"#, by()),
+            format!(r#""pin","service":"{service}","pool":"p1",{}"#, by()),
+            format!(r#""unpin","service":"{service}",{}"#, by()),
+            format!(r#""freeze","service":"{service}",{}"#, by()),
+            format!(r#""thaw","service":"{service}",{}"#, by()),
+            format!(r#""readmit","service":"{service}","pool":"p1",{}"#, by()),
+        ];
+        assert_eq!(lines.len(), Request::VERBS.len());
+        for (line, verb) in lines.iter().zip(Request::VERBS) {
+            assert!(line.starts_with(&format!("\"{verb}\"")), "{line}");
+            let line = format!("{{\"version\":1,\"request\":{line}}}\n");
+            let request = decode_request(line.as_bytes()).unwrap();
+            let line = encode(&request).unwrap();
+            assert_eq!(line.iter().filter(|octet| **octet == b'\n').count(), 1);
+            assert_eq!(decode_request(&line).unwrap(), request);
+        }
+    }
+}

@@ -1,0 +1,326 @@
+//! What an operator orders. Each verb is a struct; what they share stands first.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::Daemon;
+use super::values::period;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done; what moves because of it has arrived
+  1  no daemon answered, or a service did not arrive
+  2  the command line is wrong
+  3  refused; nothing has changed";
+
+/// Who orders it, of which daemon, and how the answer is written.
+#[derive(Debug, Args)]
+pub struct By {
+    /// Who orders it [default: you, as the control socket knows you, or the user of sudo]
+    #[arg(long, value_name = "NAME")]
+    pub author: Option<String>,
+    /// Which daemon.
+    #[command(flatten)]
+    pub daemon: Daemon,
+    /// As one JSON object, for programs
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `switchback failover`.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES, after_long_help = "\
+The runbook runs, and its steps are shown as they go. Ctrl-C leaves the operation to the daemon.
+Afterwards the service stays where it is: automatic failback waits for `switchback failback`. So a
+reason is needed: somebody else will want to know.
+
+Refused without --force: a pool that does not serve, and a pool that is active for another service
+while this one's hooks would work on it.
+
+Examples:
+  switchback failover xmpp-federation --reason 'edge1 gets new disks'
+  switchback failover xmpp-federation --to edgepool2 --reason 'edge1 gets new disks'
+
+Exit codes:
+  0  the service has arrived (with --no-wait: the operation has begun)
+  1  no daemon answered, or it did not arrive: the runbook halted or needs a human
+  2  the command line is wrong
+  3  refused; nothing has changed")]
+pub struct Failover {
+    /// The service, as the configuration names it
+    #[arg(value_name = "SERVICE")]
+    pub service: String,
+    /// The new pool [default: the best of the others]
+    #[arg(long, value_name = "POOL")]
+    pub to: Option<String>,
+    /// Why; the next operator reads it
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    /// Go there even if it does not serve, or is active for another service
+    #[arg(long)]
+    pub force: bool,
+    /// Return as soon as it is taken
+    #[arg(long)]
+    pub no_wait: bool,
+    /// Who and how.
+    #[command(flatten)]
+    pub by: By,
+}
+
+/// `switchback failback`.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES, after_long_help = "\
+The service goes to the most preferred pool that is fit, through the same runbook. Failback is
+automatic again afterwards, if the configuration says so. A service that is there already only gets
+its automatic failback back.
+
+Example:
+  switchback failback xmpp-federation
+
+Exit codes:
+  0  the service has arrived (with --no-wait: the operation has begun)
+  1  no daemon answered, or it did not arrive: the runbook halted or needs a human
+  2  the command line is wrong
+  3  refused; nothing has changed")]
+pub struct Failback {
+    /// The service, as the configuration names it
+    #[arg(value_name = "SERVICE")]
+    pub service: String,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Go there even if it does not serve, or is active for another service
+    #[arg(long)]
+    pub force: bool,
+    /// Return as soon as it is taken
+    #[arg(long)]
+    pub no_wait: bool,
+    /// Who and how.
+    #[command(flatten)]
+    pub by: By,
+}
+
+/// `switchback drain`.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES, after_long_help = "\
+A drained pool is no target, and the services that it is active for move away from it, through their
+runbooks. A drained server is not listed; the other servers of its pool are. It lasts until
+`switchback undrain`, or the end of --for; restarts do not end it. Refused without --force if it
+leaves a service without a pool that serves.
+
+Examples:
+  switchback drain edgepool1 --reason 'new disks' --for 2h
+  switchback drain edge1.contoso.com --reason 'new certificate'
+
+Exit codes:
+  0  done, and every service has moved away (with --no-wait: it was taken)
+  1  no daemon answered, or a service did not move away: its runbook halted or needs a human
+  2  the command line is wrong
+  3  refused; nothing has changed")]
+pub struct Drain {
+    /// The pool or the server
+    #[arg(value_name = "POOL|SERVER")]
+    pub what: String,
+    /// Why; the next operator reads it
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    /// It ends by itself after this time: 30m, 2h, 3d
+    #[arg(long = "for", value_name = "TIME", value_parser = period)]
+    pub period: Option<Duration>,
+    /// Even if no pool that serves is left
+    #[arg(long)]
+    pub force: bool,
+    /// Return as soon as it is taken
+    #[arg(long)]
+    pub no_wait: bool,
+    /// Who and how.
+    #[command(flatten)]
+    pub by: By,
+}
+
+/// `switchback undrain`.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES, after_long_help = "\
+A service whose failback is automatic comes back by its own rules, in its own time.
+
+Example:
+  switchback undrain edgepool1
+
+Exit codes:
+  0  done
+  1  no daemon answered, or a service that moves because of it did not arrive
+  2  the command line is wrong
+  3  refused; nothing has changed")]
+pub struct Undrain {
+    /// The pool or the server
+    #[arg(value_name = "POOL|SERVER")]
+    pub what: String,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Who and how.
+    #[command(flatten)]
+    pub by: By,
+}
+
+/// `switchback pin`.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES, after_long_help = "\
+The service moves to the pool, and stays there even if it dies: it wins over drain and health.
+`switchback unpin` or the end of --for ends it; restarts do not.
+
+Example:
+  switchback pin xmpp-federation edgepool2 --reason 'edge1 loses packets' --for 1d
+
+Exit codes:
+  0  done; the service is there (with --no-wait: it was taken)
+  1  no daemon answered, or it did not arrive: the runbook halted or needs a human
+  2  the command line is wrong
+  3  refused; nothing has changed")]
+pub struct Pin {
+    /// The service, as the configuration names it
+    #[arg(value_name = "SERVICE")]
+    pub service: String,
+    /// The pool
+    #[arg(value_name = "POOL")]
+    pub pool: String,
+    /// Why; the next operator reads it
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    /// It ends by itself after this time: 30m, 2h, 3d
+    #[arg(long = "for", value_name = "TIME", value_parser = period)]
+    pub period: Option<Duration>,
+    /// Return as soon as it is taken
+    #[arg(long)]
+    pub no_wait: bool,
+    /// Who and how.
+    #[command(flatten)]
+    pub by: By,
+}
+
+/// `switchback unpin`.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES, after_long_help = "\
+Example:
+  switchback unpin xmpp-federation
+
+Exit codes:
+  0  done
+  1  no daemon answered, or a service that moves because of it did not arrive
+  2  the command line is wrong
+  3  refused; nothing has changed")]
+pub struct Unpin {
+    /// The service, as the configuration names it
+    #[arg(value_name = "SERVICE")]
+    pub service: String,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Who and how.
+    #[command(flatten)]
+    pub by: By,
+}
+
+/// `switchback freeze`.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES, after_long_help = "\
+The active pool stays the active one, dead or not. An operation under way finishes the step that
+runs, and waits. Servers inside the pools come and go as before.
+
+Example:
+  switchback freeze xmpp-federation --reason 'the network is being rebuilt' --for 4h
+
+Exit codes:
+  0  done
+  1  no daemon answered
+  2  the command line is wrong
+  3  refused; nothing has changed")]
+pub struct Freeze {
+    /// The service, as the configuration names it
+    #[arg(value_name = "SERVICE")]
+    pub service: String,
+    /// Why; the next operator reads it
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    /// It ends by itself after this time: 30m, 2h, 3d
+    #[arg(long = "for", value_name = "TIME", value_parser = period)]
+    pub period: Option<Duration>,
+    /// Who and how.
+    #[command(flatten)]
+    pub by: By,
+}
+
+/// `switchback thaw`.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES, after_long_help = "\
+What waited goes on at once: an operation, or a failover that is due.
+
+Example:
+  switchback thaw xmpp-federation
+
+Exit codes:
+  0  done
+  1  no daemon answered, or a service that moves because of it did not arrive
+  2  the command line is wrong
+  3  refused; nothing has changed")]
+pub struct Thaw {
+    /// The service, as the configuration names it
+    #[arg(value_name = "SERVICE")]
+    pub service: String,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Who and how.
+    #[command(flatten)]
+    pub by: By,
+}
+
+/// `switchback readmit`.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES, after_long_help = "\
+A pool on which a runbook halted is no target until somebody says so: find out why it halted, put it
+right, then readmit it. An operator's `failover --to` or `pin` readmits its pool by itself.
+
+Example:
+  switchback readmit xmpp-federation edgepool2 --reason 'the route can be set again'
+
+Exit codes:
+  0  done
+  1  no daemon answered, or a service that moves because of it did not arrive
+  2  the command line is wrong
+  3  refused; nothing has changed")]
+pub struct Readmit {
+    /// The service, as the configuration names it
+    #[arg(value_name = "SERVICE")]
+    pub service: String,
+    /// The pool
+    #[arg(value_name = "POOL")]
+    pub pool: String,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Who and how.
+    #[command(flatten)]
+    pub by: By,
+}
+
+/// `switchback overrides`.
+#[derive(Debug, Args)]
+#[command(after_help = super::EXIT_CODES, after_long_help = "\
+Examples:
+  switchback overrides
+  switchback overrides --json | jq '.overrides[] | {what, subject, author, expires}'
+
+Exit codes:
+  0  the daemon answered
+  1  no daemon answered
+  2  the command line is wrong")]
+pub struct Overrides {
+    /// Which daemon.
+    #[command(flatten)]
+    pub daemon: Daemon,
+    /// As one JSON object, for programs
+    #[arg(long)]
+    pub json: bool,
+}

@@ -1,0 +1,80 @@
+//! Values of arguments that have a form of their own.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::config::duration;
+
+/// `ORIGIN=FILE`.
+pub(super) fn zone(text: &str) -> Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((origin, file)) if !origin.is_empty() && !file.is_empty() => {
+            Ok((origin.to_owned(), file.into()))
+        }
+        Some(_) | None => {
+            Err("a zone is ORIGIN=FILE, as in contoso.test.=contoso.test.zone".into())
+        }
+    }
+}
+
+/// A time as the configuration writes it, from 1 ms to an hour: `500ms`, `2s`, `1m`.
+pub(super) fn time(text: &str) -> Result<Duration, String> {
+    let rule = || format!("{text:?} is no time from 1ms to 1h: write 500ms, 2s or 1m");
+    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit());
+    let number: u64 = text
+        .strip_suffix(unit)
+        .and_then(|digits| digits.parse().ok())
+        .ok_or_else(rule)?;
+    let unit_ms = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return Err(rule()),
+    };
+    match number.checked_mul(unit_ms) {
+        Some(ms @ 1..=3_600_000) => Ok(Duration::from_millis(ms)),
+        Some(_) | None => Err(rule()),
+    }
+}
+
+/// How long an override lasts, from a second to a year: `90s`, `30m`, `2h`, `3d`.
+pub(super) fn period(text: &str) -> Result<Duration, String> {
+    match duration::parse(text) {
+        Ok(period) if period >= Duration::from_secs(1) => Ok(period),
+        Ok(_) => Err(format!("{text} is shorter than a second")),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_a_unit_and_a_bound() {
+        assert_eq!(time("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(time("2s"), Ok(Duration::from_secs(2)));
+        for wrong in [
+            "2",
+            "s",
+            "0s",
+            "2h",
+            "99999999999999999999s",
+            "-1s",
+            "2 s",
+            "",
+        ] {
+            assert!(time(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_period_is_from_a_second_to_a_year() {
+        assert_eq!(period("2h"), Ok(Duration::from_secs(7200)));
+        assert_eq!(period("365d"), Ok(Duration::from_secs(365 * 86_400)));
+        for wrong in ["2", "0s", "500ms", "366d", "soon", ""] {
+            assert!(period(wrong).is_err(), "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! An operator's orders: sent, answered, and followed to their end.
+
+use std::io::Write;
+use std::time::Duration;
+
+use super::args::{
+    By, Drain, Failback, Failover, Freeze, Overrides, Pin, Readmit, Thaw, Undrain, Unpin,
+};
+use super::ask::{ask, other_answer, write_json};
+use super::output::{CommandError, Out, complain};
+use super::{Exit, follow};
+use crate::admin::{Answer, Claim, Request, text};
+
+pub(super) fn failover(arguments: &Failover, out: &mut Out) -> Result<Exit, CommandError> {
+    let request = Request::Failover {
+        service: arguments.service.as_str().into(),
+        to: arguments.to.as_deref().map(Into::into),
+        force: arguments.force,
+        by: claim(&arguments.by, Some(&arguments.reason)),
+    };
+    give(&request, &arguments.by, !arguments.no_wait, out)
+}
+
+pub(super) fn failback(arguments: &Failback, out: &mut Out) -> Result<Exit, CommandError> {
+    let request = Request::Failback {
+        service: arguments.service.as_str().into(),
+        force: arguments.force,
+        by: claim(&arguments.by, arguments.reason.as_ref()),
+    };
+    give(&request, &arguments.by, !arguments.no_wait, out)
+}
+
+pub(super) fn drain(arguments: &Drain, out: &mut Out) -> Result<Exit, CommandError> {
+    let request = Request::Drain {
+        what: arguments.what.clone(),
+        for_s: arguments.period.map(whole_seconds),
+        force: arguments.force,
+        by: claim(&arguments.by, Some(&arguments.reason)),
+    };
+    give(&request, &arguments.by, !arguments.no_wait, out)
+}
+
+pub(super) fn undrain(arguments: &Undrain, out: &mut Out) -> Result<Exit, CommandError> {
+    let request = Request::Undrain {
+        what: arguments.what.clone(),
+        by: claim(&arguments.by, arguments.reason.as_ref()),
+    };
+    give(&request, &arguments.by, true, out)
+}
+
+pub(super) fn pin(arguments: &Pin, out: &mut Out) -> Result<Exit, CommandError> {
+    let request = Request::Pin {
+        service: arguments.service.as_str().into(),
+        pool: arguments.pool.as_str().into(),
+        for_s: arguments.period.map(whole_seconds),
+        by: claim(&arguments.by, Some(&arguments.reason)),
+    };
+    give(&request, &arguments.by, !arguments.no_wait, out)
+}
+
+pub(super) fn unpin(arguments: &Unpin, out: &mut Out) -> Result<Exit, CommandError> {
+    let request = Request::Unpin {
+        service: arguments.service.as_str().into(),
+        by: claim(&arguments.by, arguments.reason.as_ref()),
+    };
+    give(&request, &arguments.by, true, out)
+}
+
+pub(super) fn freeze(arguments: &Freeze, out: &mut Out) -> Result<Exit, CommandError> {
+    let request = Request::Freeze {
+        service: arguments.service.as_str().into(),
+        for_s: arguments.period.map(whole_seconds),
+        by: claim(&arguments.by, Some(&arguments.reason)),
+    };
+    // What is frozen goes nowhere: there is nothing to follow.
+    give(&request, &arguments.by, false, out)
+}
+
+pub(super) fn thaw(arguments: &Thaw, out: &mut Out) -> Result<Exit, CommandError> {
+    let request = Request::Thaw {
+        service: arguments.service.as_str().into(),
+        by: claim(&arguments.by, arguments.reason.as_ref()),
+    };
+    give(&request, &arguments.by, true, out)
+}
+
+pub(super) fn readmit(arguments: &Readmit, out: &mut Out) -> Result<Exit, CommandError> {
+    let request = Request::Readmit {
+        service: arguments.service.as_str().into(),
+        pool: arguments.pool.as_str().into(),
+        by: claim(&arguments.by, arguments.reason.as_ref()),
+    };
+    give(&request, &arguments.by, true, out)
+}
+
+pub(super) fn overrides(arguments: &Overrides, out: &mut Out) -> Result<Exit, CommandError> {
+    let Answer::Overrides(in_force) = ask(&arguments.daemon, &Request::Overrides)? else {
+        return Err(other_answer());
+    };
+    if arguments.json {
+        write_json(&in_force, out)?;
+    } else {
+        out.write_all(text::overrides(&in_force, out.paint()).as_bytes())?;
+    }
+    Ok(Exit::Well)
+}
+
+/// Gives an order, and follows what moves because of it.
+fn give(request: &Request, by: &By, wait: bool, out: &mut Out) -> Result<Exit, CommandError> {
+    let answer = match ask(&by.daemon, request) {
+        Ok(answer) => answer,
+        Err(refused @ CommandError::Refused(_)) => {
+            complain(&refused);
+            return Ok(Exit::Refused);
+        }
+        Err(error) => return Err(error),
+    };
+    let Answer::Ordered(ordered) = answer else {
+        return Err(other_answer());
+    };
+    if !by.json {
+        out.write_all(text::ordered(&ordered, out.paint()).as_bytes())?;
+        out.flush()?;
+    }
+    if !wait {
+        if by.json {
+            write_json(&ordered, out)?;
+        }
+        return Ok(Exit::Well);
+    }
+    follow::to_the_end(&by.daemon, ordered, by.json, out)
+}
+
+/// Who orders it: as the command line says, else the user who called sudo or doas; the daemon
+/// knows the account itself.
+fn claim(by: &By, reason: Option<&String>) -> Claim {
+    let behind = || {
+        let names = ["SUDO_USER", "DOAS_USER"];
+        names.iter().find_map(|name| std::env::var(name).ok())
+    };
+    Claim {
+        author: by.author.clone().or_else(behind),
+        reason: reason.cloned(),
+    }
+}
+
+fn whole_seconds(period: Duration) -> u64 {
+    period.as_secs()
+}

@@ -1,0 +1,302 @@
+//! What an operator orders, from the words of the socket to the engine and back.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::core::{Core, send};
+use crate::admin::{Answer, InForce, Moving, Ordered, Request, Response, Said};
+use crate::failover::{Because, By, Order, Override, Subject};
+use crate::ids::{PoolName, ServerName, ServiceName};
+use crate::time::Now;
+
+/// An order that was taken, and whoever waits to hear of it.
+pub(super) struct Taken {
+    reply: oneshot::Sender<Response>,
+    done: String,
+    warnings: Vec<String>,
+    /// The services that it may move, the pool that each was at, and where it was told to go.
+    may_move: BTreeMap<ServiceName, (PoolName, Option<PoolName>)>,
+}
+
+/// An order in the engine's words, and in those of the answer.
+struct Put {
+    order: Order,
+    done: String,
+}
+
+impl Core {
+    /// The overrides in force.
+    pub(super) fn in_force(&self, now: Now) -> Response {
+        let mut overrides: Vec<&Override> = self.engine.overrides().0.iter().collect();
+        overrides.sort_by_key(|said| said.since);
+        Response::Ok(Answer::Overrides(InForce {
+            now: now.wall,
+            overrides: overrides.into_iter().map(Said::new).collect(),
+        }))
+    }
+
+    /// Gives an order to the engine. A refusal is answered at once, and nothing has changed then;
+    /// an order that is taken when what follows from it is durable.
+    pub(super) fn order(
+        &mut self,
+        now: Now,
+        request: Request,
+        by: By,
+        reply: oneshot::Sender<Response>,
+    ) {
+        let put = match self.put(now, request, by) {
+            Ok(put) => put,
+            Err(why) => return send(reply, Response::error(why)),
+        };
+        let replaced = match &put.order {
+            Order::Set { said, .. } => self.engine.overrides().get(&said.subject).cloned(),
+            Order::Clear { .. }
+            | Order::Failover { .. }
+            | Order::Failback { .. }
+            | Order::Readmit { .. } => None,
+        };
+        let before = self.stands();
+        let (to, only) = goal(&put.order);
+        if let Err(refusal) = self.engine.handle_order(now, put.order) {
+            return send(reply, Response::error(refusal.to_string()));
+        }
+        let may_move = before
+            .into_iter()
+            .filter(|(service, (_, moves))| match &only {
+                Some(only) => only == service,
+                None => !moves,
+            })
+            .map(|(service, (from, _))| (service, from))
+            .map(|(service, from)| (service, (from, to.clone())))
+            .collect();
+        let warnings = replaced.map(|said| format!("it replaces: {said}"));
+        self.ordered = Some(Taken {
+            reply,
+            done: put.done,
+            warnings: warnings.into_iter().collect(),
+            may_move,
+        });
+    }
+
+    /// The active pool of every service, and whether an operation is under way.
+    fn stands(&self) -> BTreeMap<ServiceName, (PoolName, bool)> {
+        let published = self.engine.published();
+        let stands = published.filter_map(|(name, published)| {
+            let moves = self.engine.operations().any(|moves| moves.service == *name);
+            Some((name.clone(), (published.ranking.active()?.clone(), moves)))
+        });
+        stands.collect()
+    }
+
+    /// Answers the order that was taken, once its consequences are carried out.
+    pub(super) fn answer_order(&mut self, now: Now) {
+        let Some(taken) = self.ordered.take() else {
+            return;
+        };
+        let mut warnings = taken.warnings;
+        if let Some(why) = self.disk.failed() {
+            warnings.push(format!(
+                "it is not recorded, and lost at a restart, until the state can be written: {why}"
+            ));
+        }
+        let mut moving = Vec::new();
+        for (service, (from, to)) in taken.may_move {
+            let Some(view) = self.engine.service(now, &service) else {
+                continue;
+            };
+            let under_way = view.memory.operation.as_ref().map(|operation| operation.id);
+            let arrived = view.memory.published.ranking.active() != Some(&from);
+            let ended = self.ended.get(&service).filter(|_| arrived);
+            let operation = under_way.or(ended.map(|operation| operation.id));
+            if operation.is_some() || waits(&view.because) {
+                moving.push(Moving {
+                    service,
+                    from,
+                    to,
+                    operation,
+                });
+            } else if matches!(view.because, Because::DrainedInVain) {
+                warnings.push(format!("{service} stays at {from}: {}", view.because));
+            }
+        }
+        let done = vec![taken.done];
+        send(
+            taken.reply,
+            Response::Ok(Answer::Ordered(Ordered {
+                done,
+                warnings,
+                moving,
+            })),
+        );
+    }
+
+    /// What a request orders.
+    fn put(&self, now: Now, request: Request, by: By) -> Result<Put, String> {
+        let put = |order, done: String| Ok(Put { order, done });
+        match request {
+            Request::Failover {
+                service, to, force, ..
+            } => {
+                reasoned(
+                    &by,
+                    "a failover holds back automatic failback until `failback`",
+                )?;
+                let done = format!("failover of {service}; it stays there until failback");
+                put(
+                    Order::Failover {
+                        service,
+                        to,
+                        by,
+                        force,
+                    },
+                    done,
+                )
+            }
+            Request::Failback { service, force, .. } => {
+                let done = format!("failback of {service}; failback is automatic again, if it was");
+                put(Order::Failback { service, by, force }, done)
+            }
+            Request::Drain {
+                what, for_s, force, ..
+            } => self.set(now, self.drained(&what)?, None, for_s, force, by),
+            Request::Pin {
+                service,
+                pool,
+                for_s,
+                ..
+            } => self.set(now, Subject::Pin(service), Some(pool), for_s, false, by),
+            Request::Freeze { service, for_s, .. } => {
+                self.set(now, Subject::Freeze(service), None, for_s, false, by)
+            }
+            Request::Undrain { what, .. } => self.clear(self.undrained(&what)?, by),
+            Request::Unpin { service, .. } => self.clear(Subject::Pin(service), by),
+            Request::Thaw { service, .. } => self.clear(Subject::Freeze(service), by),
+            Request::Readmit { service, pool, .. } => {
+                let done = format!("{pool} is a target of {service} again");
+                put(Order::Readmit { service, pool, by }, done)
+            }
+            Request::Status
+            | Request::Explain { .. }
+            | Request::Reload
+            | Request::Service { .. }
+            | Request::Overrides => Err("this is no order".to_owned()),
+        }
+    }
+
+    fn set(
+        &self,
+        now: Now,
+        subject: Subject,
+        pool: Option<PoolName>,
+        for_s: Option<u64>,
+        force: bool,
+        by: By,
+    ) -> Result<Put, String> {
+        reasoned(
+            &by,
+            "an override outlasts whoever said it, and another has to know whether it may go",
+        )?;
+        if for_s == Some(0) {
+            return Err("for 0 seconds: say how long, or leave it out".to_owned());
+        }
+        let said = Override {
+            subject,
+            pool,
+            author: by.author,
+            reason: by.reason,
+            since: now.wall,
+            expires: for_s.map(|seconds| now.wall + Duration::from_secs(seconds)),
+        };
+        let done = said.to_string();
+        Ok(Put {
+            order: Order::Set { said, force },
+            done,
+        })
+    }
+
+    fn clear(&self, subject: Subject, by: By) -> Result<Put, String> {
+        let said = self.engine.overrides().get(&subject);
+        let done = said.map(|said| format!("taken back: {said}"));
+        Ok(Put {
+            order: Order::Clear { subject, by },
+            done: done.unwrap_or_default(),
+        })
+    }
+
+    /// What a name that is to be drained stands for: a pool, else a server, with or without its
+    /// final dot.
+    fn drained(&self, what: &str) -> Result<Subject, String> {
+        let policy = self.engine.policy();
+        let pool = PoolName::from(what);
+        if policy.pools.contains_key(&pool) {
+            return Ok(Subject::DrainPool(pool));
+        }
+        let mut servers = policy.pools.values().flat_map(|pool| &pool.servers);
+        let server = servers.find(|server| is_named(&server.name, what));
+        server
+            .map(|server| Subject::DrainServer(server.name.clone()))
+            .ok_or_else(|| {
+                format!(
+                    "{what} is neither a pool nor a server of the configuration; `switchback \
+                     status` lists them"
+                )
+            })
+    }
+
+    /// The same for a drain that is taken back: of something that is no longer configured, too.
+    fn undrained(&self, what: &str) -> Result<Subject, String> {
+        let subjects = self.engine.overrides().0.iter().map(|said| &said.subject);
+        let mut ours = subjects.filter(|subject| match subject {
+            Subject::DrainPool(pool) => pool.as_str() == what,
+            Subject::DrainServer(server) => is_named(server, what),
+            Subject::Pin(_) | Subject::Freeze(_) => false,
+        });
+        ours.next()
+            .cloned()
+            .ok_or_else(|| format!("{what} is not drained; `switchback overrides` lists what is"))
+    }
+}
+
+fn is_named(server: &ServerName, what: &str) -> bool {
+    let name = server.as_str();
+    name.eq_ignore_ascii_case(what) || name.trim_end_matches('.').eq_ignore_ascii_case(what)
+}
+
+/// Where an order wants a service to be, and which service alone it is about.
+fn goal(order: &Order) -> (Option<PoolName>, Option<ServiceName>) {
+    match order {
+        Order::Failover { service, to, .. } => (to.clone(), Some(service.clone())),
+        Order::Failback { service, .. } | Order::Readmit { service, .. } => {
+            (None, Some(service.clone()))
+        }
+        Order::Set { said, .. } => match &said.subject {
+            Subject::Pin(service) => (said.pool.clone(), Some(service.clone())),
+            Subject::Freeze(service) => (None, Some(service.clone())),
+            Subject::DrainPool(_) | Subject::DrainServer(_) => (None, None),
+        },
+        Order::Clear { subject, .. } => match subject {
+            Subject::Pin(service) | Subject::Freeze(service) => (None, Some(service.clone())),
+            Subject::DrainPool(_) | Subject::DrainServer(_) => (None, None),
+        },
+    }
+}
+
+/// Whether a service is about to move, and has to wait for something that ends by itself or by
+/// a person's word.
+fn waits(because: &Because) -> bool {
+    matches!(
+        because,
+        Because::WaitsForOperation { .. }
+            | Because::NeedsApproval { .. }
+            | Because::StoreFailed { .. }
+    )
+}
+
+fn reasoned(by: &By, why: &str) -> Result<(), String> {
+    if by.reason.is_empty() {
+        return Err(format!("no reason: {why}; say it with --reason"));
+    }
+    Ok(())
+}

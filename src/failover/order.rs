@@ -1,0 +1,197 @@
+//! What an operator can order, and why an order is refused.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::{Because, Override, Subject};
+use crate::health::PoolHealth;
+use crate::ids::{OperationId, PoolName, ServiceName};
+
+/// Who ordered something, and why.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct By {
+    /// Who.
+    pub author: String,
+    /// Why. Empty if nobody said.
+    #[serde(default)]
+    pub reason: String,
+}
+
+impl fmt::Display for By {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.author)?;
+        if self.reason.is_empty() {
+            return Ok(());
+        }
+        write!(f, " ({})", self.reason)
+    }
+}
+
+/// An operator's order to the engine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Says an override. `force` lets a drain leave no candidate.
+    Set {
+        /// What is said.
+        said: Override,
+        /// Whether a drain that leaves no candidate is wanted.
+        force: bool,
+    },
+    /// Takes an override back.
+    Clear {
+        /// Which.
+        subject: Subject,
+        /// Who takes it back.
+        by: By,
+    },
+    /// Moves the service; automatic failback waits until [`Order::Failback`].
+    Failover {
+        /// The service.
+        service: ServiceName,
+        /// The new pool. `None`: the best of the others.
+        to: Option<PoolName>,
+        /// Who said it.
+        by: By,
+        /// Whether to go to a pool that does not serve, or that hooks would disturb while it is
+        /// active for another service.
+        force: bool,
+    },
+    /// Moves the service to its most preferred pool that can serve, and lets failback be
+    /// automatic again.
+    Failback {
+        /// The service.
+        service: ServiceName,
+        /// Who said it.
+        by: By,
+        /// As for [`Order::Failover`].
+        force: bool,
+    },
+    /// Makes a pool a target again after a runbook towards it has halted.
+    Readmit {
+        /// The service.
+        service: ServiceName,
+        /// The pool.
+        pool: PoolName,
+        /// Who said it.
+        by: By,
+    },
+}
+
+/// Why an operator's order is refused.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum OrderRefusal {
+    /// No such service.
+    #[error("there is no service {0}; `switchback status` lists them")]
+    NoService(ServiceName),
+    /// No such pool in the service.
+    #[error("service {service} has no pool {pool}; `switchback status` lists its pools")]
+    NoPool {
+        /// The service.
+        service: ServiceName,
+        /// The pool.
+        pool: PoolName,
+    },
+    /// No such pool or server at all.
+    #[error(
+        "{0} is neither a pool nor a server of the configuration; `switchback status` lists them"
+    )]
+    NothingToDrain(String),
+    /// Nothing would be left.
+    #[error(
+        "draining {pool} leaves no pool that could serve {service}; bring another pool up first, \
+         or force it (--force)"
+    )]
+    NoCandidateLeft {
+        /// The pool that would be drained.
+        pool: PoolName,
+        /// The service.
+        service: ServiceName,
+    },
+    /// There is no such override.
+    #[error("there is no such override to take back; `switchback overrides` lists them")]
+    NoOverride,
+    /// The pool is a target as it is.
+    #[error("pool {pool} is not kept out of service {service}: no runbook towards it halted")]
+    NotKeptOut {
+        /// The service.
+        service: ServiceName,
+        /// The pool.
+        pool: PoolName,
+    },
+    /// The service is moving.
+    #[error("service {service} is moving: {operation} to {to} is under way; wait for its end")]
+    Busy {
+        /// The service.
+        service: ServiceName,
+        /// The operation.
+        operation: OperationId,
+        /// Its target.
+        to: PoolName,
+    },
+    /// It is there already.
+    #[error("pool {pool} is the active pool of {service} already")]
+    AlreadyActive {
+        /// The service.
+        service: ServiceName,
+        /// The pool.
+        pool: PoolName,
+    },
+    /// A pin would move it back at once.
+    #[error(
+        "service {service} is pinned to {pool}; take the pin back (switchback unpin {service}), or \
+         pin it to the other pool"
+    )]
+    Pinned {
+        /// The service.
+        service: ServiceName,
+        /// The pool of the pin.
+        pool: PoolName,
+    },
+    /// A drain would move it away again at once.
+    #[error("pool {0} is drained; take the drain back first (switchback undrain {0})")]
+    TargetDrained(PoolName),
+    /// It serves nobody.
+    #[error(
+        "pool {pool} is {health}: nothing says that it would serve {service}; bring it up first, \
+         or force it (--force)"
+    )]
+    TargetNotServing {
+        /// The service.
+        service: ServiceName,
+        /// The pool.
+        pool: PoolName,
+        /// What is believed of it.
+        health: PoolHealth,
+    },
+    /// Its health would move the service away again.
+    #[error(
+        "pool {pool} is {health}: {service} would leave it again for {better}; put it right first, \
+         or pin the service to it (switchback pin {service} {pool})"
+    )]
+    WouldNotStay {
+        /// The service.
+        service: ServiceName,
+        /// The pool.
+        pool: PoolName,
+        /// What is believed of it.
+        health: PoolHealth,
+        /// The pool that is better.
+        better: PoolName,
+    },
+    /// No other pool could take over.
+    #[error(
+        "no other pool of {0} could take over: each is down, unknown, drained, or kept out by a \
+         halted runbook; name one with --to"
+    )]
+    NoTarget(ServiceName),
+    /// Something stands in the way.
+    #[error("service {service} cannot move now: {because}")]
+    Obstacle {
+        /// The service.
+        service: ServiceName,
+        /// What.
+        because: Because,
+    },
+}

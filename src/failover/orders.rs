@@ -1,0 +1,376 @@
+//! Carrying out an operator's orders: each is refused with nothing changed, or taken whole.
+
+use std::collections::BTreeSet;
+
+use super::engine::Engine;
+use super::rank::strength;
+use super::service_state::ServiceState;
+use super::{Because, By, Change, Event, Order, OrderRefusal, Override, Service, Standby, Subject};
+use crate::health::PoolHealth;
+use crate::ids::{PoolName, ServerName, ServiceName};
+use crate::time::Now;
+
+impl Engine {
+    /// Takes an operator's order.
+    ///
+    /// # Errors
+    /// [`OrderRefusal`] says what stands in the way; nothing has changed then.
+    pub fn handle_order(&mut self, now: Now, order: Order) -> Result<(), OrderRefusal> {
+        match order {
+            Order::Set { said, force } => self.set_override(now, said, force)?,
+            Order::Clear { subject, by } => self.clear_override(&subject, by)?,
+            Order::Failover {
+                service,
+                to,
+                by,
+                force,
+            } => {
+                self.refresh_beliefs(now);
+                let to = match to {
+                    Some(to) => to,
+                    None => self.best_other(&service)?,
+                };
+                self.order_move(now, &service, &to, by, force, true)?;
+            }
+            Order::Failback { service, by, force } => {
+                self.order_failback(now, &service, by, force)?;
+            }
+            Order::Readmit { service, pool, by } => self.readmit(service, pool, by)?,
+        }
+        self.settle(now);
+        Ok(())
+    }
+
+    fn clear_override(&mut self, subject: &Subject, by: By) -> Result<(), OrderRefusal> {
+        let known = self.overrides.get(subject).cloned();
+        let said = known.ok_or(OrderRefusal::NoOverride)?;
+        self.overrides.clear(subject);
+        self.changes.push(Change::Overrides(self.overrides.clone()));
+        self.tell(Event::Override {
+            said,
+            what: "taken back".to_owned(),
+            by: Some(by),
+        });
+        Ok(())
+    }
+
+    fn readmit(
+        &mut self,
+        service: ServiceName,
+        pool: PoolName,
+        by: By,
+    ) -> Result<(), OrderRefusal> {
+        let Some(state) = self.services.get_mut(&service) else {
+            return Err(OrderRefusal::NoService(service));
+        };
+        if !state.memory.ineligible.remove(&pool) {
+            return Err(OrderRefusal::NotKeptOut { service, pool });
+        }
+        if state.halted_target() == Some(&pool) {
+            state.memory.halted = None;
+        }
+        self.remember(&service);
+        self.tell(Event::Readmitted { service, pool, by });
+        Ok(())
+    }
+
+    fn set_override(&mut self, now: Now, said: Override, force: bool) -> Result<(), OrderRefusal> {
+        match &said.subject {
+            Subject::Freeze(service) => self.known_service(service).map(|_| ())?,
+            Subject::Pin(service) => {
+                let pool = said.pool.clone().unwrap_or_else(|| "".into());
+                if !self.known_service(service)?.pools.contains(&pool) {
+                    return Err(OrderRefusal::NoPool {
+                        service: service.clone(),
+                        pool,
+                    });
+                }
+                self.admit_again(service, &pool);
+            }
+            Subject::DrainServer(server) => self.known_server(server)?,
+            Subject::DrainPool(pool) => {
+                if !self.policy.pools.contains_key(pool) {
+                    return Err(OrderRefusal::NothingToDrain(pool.to_string()));
+                }
+                self.refresh_beliefs(now);
+                if !force && let Some(service) = self.left_without(pool) {
+                    return Err(OrderRefusal::NoCandidateLeft {
+                        pool: pool.clone(),
+                        service,
+                    });
+                }
+            }
+        }
+        self.overrides.set(said.clone());
+        self.changes.push(Change::Overrides(self.overrides.clone()));
+        self.tell(Event::Override {
+            said,
+            what: "said".to_owned(),
+            by: None,
+        });
+        Ok(())
+    }
+
+    /// An operator who names a pool as the target has dealt with a runbook that halted on it.
+    fn admit_again(&mut self, service: &ServiceName, pool: &PoolName) {
+        let Some(state) = self.services.get_mut(service) else {
+            return;
+        };
+        if state.halted_target() == Some(pool) {
+            state.memory.halted = None;
+        }
+        if state.memory.ineligible.remove(pool) {
+            self.remember(service);
+        }
+    }
+
+    fn known_service(&self, name: &ServiceName) -> Result<&Service, OrderRefusal> {
+        self.policy
+            .services
+            .get(name)
+            .ok_or_else(|| OrderRefusal::NoService(name.clone()))
+    }
+
+    fn known_server(&self, server: &ServerName) -> Result<(), OrderRefusal> {
+        let mut servers = self.policy.pools.values().flat_map(|pool| &pool.servers);
+        if servers.any(|known| known.name == *server) {
+            return Ok(());
+        }
+        Err(OrderRefusal::NothingToDrain(server.to_string()))
+    }
+
+    /// The first service that could go nowhere if `pool` were drained.
+    fn left_without(&self, pool: &PoolName) -> Option<ServiceName> {
+        let could_serve = |other: &PoolName| {
+            other != pool
+                && !self.overrides.is_pool_drained(other)
+                && self
+                    .pools
+                    .get(other)
+                    .is_some_and(|state| state.serving_since.is_some())
+        };
+        let stuck = |service: &Service| {
+            service.pools.contains(pool) && !service.pools.iter().any(could_serve)
+        };
+        self.policy
+            .services
+            .iter()
+            .find(|(_, service)| stuck(service))
+            .map(|(n, _)| n.clone())
+    }
+
+    /// The pool that a service goes to when nobody names one: the best of the others, equals as
+    /// configured.
+    fn best_other(&self, name: &ServiceName) -> Result<PoolName, OrderRefusal> {
+        let service = self.known_service(name)?;
+        let state = self.services.get(name);
+        let others = service.pools.iter().filter_map(|pool| {
+            let state = state?;
+            let kept_out = state.active() == *pool
+                || state.memory.ineligible.contains(pool)
+                || self.overrides.is_pool_drained(pool);
+            let belief = &self.pools.get(pool)?.belief;
+            let strength = strength(self.policy.pools.get(pool)?, belief, PoolHealth::Down);
+            strength
+                .filter(|_| !kept_out)
+                .map(|strength| (strength, pool))
+        });
+        // Of equals `min_by_key` takes the first.
+        let best = others.min_by_key(|(strength, _)| std::cmp::Reverse(*strength));
+        best.map(|(_, pool)| pool.clone())
+            .ok_or_else(|| OrderRefusal::NoTarget(name.clone()))
+    }
+
+    fn order_move(
+        &mut self,
+        now: Now,
+        name: &ServiceName,
+        to: &PoolName,
+        by: By,
+        force: bool,
+        suspend: bool,
+    ) -> Result<(), OrderRefusal> {
+        let service = self.known_service(name)?.clone();
+        self.admit_move(name, &service, to, force)?;
+        self.admit_again(name, to);
+        if let Some(state) = self.services.get_mut(name) {
+            state.memory.failback_suspended = suspend;
+        }
+        let By { author, reason } = by;
+        let because = Because::Ordered { author, reason };
+        self.begin_operation(now, name, &service, to, because);
+        Ok(())
+    }
+
+    /// Whether an operator may move this service to this pool now.
+    fn admit_move(
+        &self,
+        name: &ServiceName,
+        service: &Service,
+        to: &PoolName,
+        force: bool,
+    ) -> Result<(), OrderRefusal> {
+        let Some(state) = self.services.get(name) else {
+            return Err(OrderRefusal::NoService(name.clone()));
+        };
+        let (name, pool) = (name.clone(), to.clone());
+        if !service.pools.contains(to) {
+            return Err(OrderRefusal::NoPool {
+                service: name,
+                pool,
+            });
+        }
+        if let Some(operation) = &state.memory.operation {
+            return Err(OrderRefusal::Busy {
+                service: name,
+                operation: operation.id,
+                to: operation.to.clone(),
+            });
+        }
+        if state.active() == *to {
+            return Err(OrderRefusal::AlreadyActive {
+                service: name,
+                pool,
+            });
+        }
+        if let Some(because) = self.standstill(&name) {
+            return Err(OrderRefusal::Obstacle {
+                service: name,
+                because,
+            });
+        }
+        if let Some(pin) = self.overrides.pin(&name).filter(|pin| *pin != to) {
+            let pool = pin.clone();
+            return Err(OrderRefusal::Pinned {
+                service: name,
+                pool,
+            });
+        }
+        if self.overrides.is_pool_drained(to) && self.overrides.pin(&name).is_none() {
+            return Err(OrderRefusal::TargetDrained(pool));
+        }
+        if let Some((health, better)) = self.better_than(&name, service, to) {
+            return Err(OrderRefusal::WouldNotStay {
+                service: name,
+                pool,
+                health,
+                better,
+            });
+        }
+        let target = self.pools.get(to);
+        if !force && target.is_none_or(|target| target.serving_since.is_none()) {
+            let health = target.map(|target| target.belief.health);
+            return Err(OrderRefusal::TargetNotServing {
+                service: name,
+                pool,
+                health: health.unwrap_or_default(),
+            });
+        }
+        match self.obstacle(&name, service, to) {
+            None => Ok(()),
+            Some(Because::NeedsApproval { .. }) if force => Ok(()),
+            Some(because) => Err(OrderRefusal::Obstacle {
+                service: name,
+                because,
+            }),
+        }
+    }
+
+    /// The pool that the service would leave `to` for as soon as it is there, and the health of
+    /// `to` that makes it do so. A pin keeps it there.
+    fn better_than(
+        &self,
+        name: &ServiceName,
+        service: &Service,
+        to: &PoolName,
+    ) -> Option<(PoolHealth, PoolName)> {
+        let target = &self.pools.get(to)?.belief;
+        let cold = self.policy.pools.get(to)?.standby == Standby::Cold && target.path_is_open;
+        let settled = matches!(target.health, PoolHealth::Up | PoolHealth::Unknown);
+        if settled || cold || self.overrides.pin(name).is_some() {
+            return None;
+        }
+        let kept_out = &self.services.get(name)?.memory.ineligible;
+        let better = service.pools.iter().find(|other| {
+            let strength = |pool| strength(pool, &self.pools.get(*other)?.belief, target.health);
+            let strength = self.policy.pools.get(*other).and_then(strength);
+            *other != to
+                && !kept_out.contains(*other)
+                && !self.overrides.is_pool_drained(other)
+                && strength.is_some_and(|strength| strength > target.health)
+        });
+        better.map(|better| (target.health, better.clone()))
+    }
+
+    /// What keeps every step of this service from beginning.
+    fn standstill(&self, name: &ServiceName) -> Option<Because> {
+        if self.overrides.is_frozen(name) {
+            return Some(Because::Frozen);
+        }
+        self.is_isolated().then_some(Because::Isolated)
+    }
+
+    fn order_failback(
+        &mut self,
+        now: Now,
+        name: &ServiceName,
+        by: By,
+        force: bool,
+    ) -> Result<(), OrderRefusal> {
+        let service = self.known_service(name)?.clone();
+        self.refresh_beliefs(now);
+        let fit = |pool: &&PoolName| {
+            let state = self.pools.get(*pool);
+            let is_fit = state.is_some_and(|state| state.fit_since.is_some());
+            (is_fit || force) && !self.overrides.is_pool_drained(pool)
+        };
+        let Some(to) = service.pools.iter().find(fit).cloned() else {
+            return Err(OrderRefusal::NoTarget(name.clone()));
+        };
+        let active = self.services.get(name).map(ServiceState::active);
+        if active.as_ref() == Some(&to) && self.resume_failback(name) {
+            return Ok(());
+        }
+        self.order_move(now, name, &to, by, force, false)
+    }
+
+    /// Lets failback be automatic again for a service that need not move for it. Says whether
+    /// it was not.
+    fn resume_failback(&mut self, name: &ServiceName) -> bool {
+        let Some(state) = self.services.get_mut(name) else {
+            return false;
+        };
+        let was = std::mem::take(&mut state.memory.failback_suspended);
+        if was {
+            self.remember(name);
+        }
+        was
+    }
+
+    /// Overrides end by themselves; one that an operation under way depends on ends with it.
+    pub(super) fn expire_overrides(&mut self, now: Now) {
+        let mut kept = BTreeSet::new();
+        for (name, state) in &self.services {
+            if let Some(operation) = &state.memory.operation {
+                kept.insert(Subject::Pin(name.clone()));
+                kept.insert(Subject::DrainPool(operation.from.clone()));
+                kept.insert(Subject::DrainPool(operation.to.clone()));
+            }
+        }
+        let expired = self.overrides.expire(now.wall, &kept);
+        if !expired.is_empty() {
+            self.changes.push(Change::Overrides(self.overrides.clone()));
+        }
+        for said in expired {
+            self.tell(Event::Override {
+                said,
+                what: "expired".to_owned(),
+                by: None,
+            });
+        }
+        let next = self.overrides.next_expiry().filter(|at| *at > now.wall);
+        if let Some(at) = next {
+            self.wake_at(now.mono + at.since(now.wall));
+        }
+    }
+}
