@@ -70,6 +70,7 @@ pub(super) async fn look(arguments: Probe) -> Result<Seen, CommandError> {
         verdict,
         depth,
         phases,
+        certificate_ends: _,
     } = looked.map_err(|error| CommandError::Failed(error.to_string()))?;
     let phases = phases.into_iter().map(|phase| Phase {
         name: phase.name,

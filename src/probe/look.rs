@@ -11,7 +11,7 @@ use super::xmpp::Stream;
 use super::{ProbeError, exec, tcp};
 use crate::clock;
 use crate::health::{Layer, Verdict};
-use crate::time::Mono;
+use crate::time::{Mono, Wall};
 
 /// One look, step by step.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub struct Look {
     pub depth: Layer,
     /// Its steps in order; the last of them gave the verdict.
     pub phases: Vec<Phase>,
+    /// When the certificate that was shown ends; `None` if none was, or it cannot be read.
+    pub certificate_ends: Option<Wall>,
 }
 
 /// One step of a look.
@@ -74,6 +76,7 @@ pub(super) async fn take(target: &Target, full: bool) -> (Look, Option<Stream>) 
         stage: Stage::Connect,
         since: begun,
         phases: Vec::with_capacity(4),
+        certificate_ends: None,
     };
     let deadline = clock::instant(begun + target.spec.timeout);
     let seen = tokio::time::timeout_at(deadline, go(target, full, &mut steps)).await;
@@ -94,6 +97,7 @@ pub(super) async fn take(target: &Target, full: bool) -> (Look, Option<Stream>) 
         verdict,
         depth,
         phases: steps.phases,
+        certificate_ends: steps.certificate_ends,
     };
     (look, stream)
 }
@@ -143,6 +147,7 @@ struct Steps {
     stage: Stage,
     since: Mono,
     phases: Vec<Phase>,
+    certificate_ends: Option<Wall>,
 }
 
 impl Steps {
@@ -206,7 +211,8 @@ async fn go(target: &Target, full: bool, steps: &mut Steps) -> Result<Option<Str
         ));
     };
     let name = spec.domain.as_deref().unwrap_or(&target.server);
-    let verdict = Box::pin(handshake(tcp, trust, name, before)).await;
+    let (verdict, ends) = Box::pin(handshake(tcp, trust, name, before)).await;
+    steps.certificate_ends = ends;
     outcome(verdict, "chain, name and time are good", steps)
 }
 

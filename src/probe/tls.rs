@@ -28,6 +28,7 @@ use super::scan::printable;
 use super::spec::Roots;
 use crate::clock;
 use crate::health::Verdict;
+use crate::time::Wall;
 
 /// Why root certificates cannot be had.
 #[derive(Debug, ThisError)]
@@ -128,6 +129,23 @@ impl Trust {
             provider,
             connector: TlsConnector::from(Arc::new(config)),
         })
+    }
+
+    /// When a certificate ends: what the verifier says of it at the end of time.
+    fn end_of(&self, first: &CertificateDer<'_>) -> Option<Wall> {
+        let certificate = ParsedCertificate::try_from(first).ok()?;
+        let algorithms = self.provider.signature_verification_algorithms.all;
+        let at_the_end = UnixTime::since_unix_epoch(Duration::MAX);
+        let (roots, none) = (&self.roots, &[]);
+        let judged = verify_server_cert_signed_by_trust_anchor(
+            &certificate,
+            roots,
+            none,
+            at_the_end,
+            algorithms,
+        );
+        let end = judged.err().as_ref().and_then(within)?;
+        Some(Wall(end.as_secs().saturating_mul(1000)))
     }
 
     /// What is wrong with a chain, the end entity's certificate first. Of several flaws the
@@ -233,35 +251,38 @@ pub(super) enum Before {
     Nothing,
 }
 
-/// The handshake on `tcp`, then the judgement on the certificate. There is no deadline here:
-/// the look has one.
+/// The handshake on `tcp`, then the judgement on the certificate, and when that ends. There is no
+/// deadline here: the look has one.
 pub(super) async fn handshake(
     tcp: TcpStream,
     trust: &Trust,
     name: &str,
     before: Before,
-) -> Verdict {
+) -> (Verdict, Option<Wall>) {
     let Ok(name) = ServerName::try_from(name.trim_end_matches('.').to_owned()) else {
-        return Verdict::NotMade(format!("`{name}` is no name that a certificate can have"));
+        let why = format!("`{name}` is no name that a certificate can have");
+        return (Verdict::NotMade(why), None);
     };
     match trust.connector.connect(name.clone(), tcp).await {
         Ok(stream) => {
             let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
             let verdict = trust.judge(chain, &name);
+            let ends = chain.first().and_then(|first| trust.end_of(first));
             tokio::spawn(farewell(stream));
-            verdict
+            (verdict, ends)
         }
         Err(error) => {
             let inner = error
                 .get_ref()
                 .and_then(|inner| inner.downcast_ref::<Error>());
-            match (inner, before) {
+            let verdict = match (inner, before) {
                 (Some(inner), _) => Verdict::TlsFailed(plain(inner)),
                 (None, Before::Nothing) => Verdict::Closed,
                 (None, Before::Features) => {
                     Verdict::TlsFailed("the connection closed in the handshake".to_owned())
                 }
-            }
+            };
+            (verdict, None)
         }
     }
 }
