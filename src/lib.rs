@@ -29,6 +29,7 @@
 //! | [`snapshot`] | zones and rankings to one immutable thing that answers |
 //! | [`answer`] | a query and a snapshot to a response |
 //! | [`transfer`] | whole zones and their changes, for secondaries |
+//! | [`inquiry`], [`verify`] | what the world says of a service, and what is wrong with it |
 //! | [`config`] | TOML to all of the above, every error at once |
 //! | [`clock`] | the only `now()` |
 //! | [`store`] | the durable state; serials that never go back |
@@ -36,6 +37,7 @@
 //! | [`http`] | one HTTP request, within a deadline |
 //! | [`hook`] | runs the programs of a runbook, in a process of their own |
 //! | [`visit`] | visits to primaries: the IO of transfers in |
+//! | [`lookup`], [`survey`] | ask DNS servers; look at a service from outside |
 //! | [`server`] | UDP, TCP, TLS, HTTPS and QUIC |
 //! | [`notify`] | tells secondaries of changes |
 //! | [`admin`] | the control socket |
@@ -67,6 +69,8 @@ pub mod history;
 pub mod hook;
 pub mod http;
 pub mod ids;
+pub mod inquiry;
+pub mod lookup;
 pub mod notify;
 pub mod probe;
 pub mod runbook;
@@ -74,9 +78,11 @@ pub mod secondary;
 pub mod server;
 pub mod snapshot;
 pub mod store;
+pub mod survey;
 pub mod telemetry;
 pub mod time;
 pub mod transfer;
 pub mod tsig;
+pub mod verify;
 pub mod visit;
 pub mod zone;

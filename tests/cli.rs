@@ -22,6 +22,7 @@ const COMMANDS: &[&str] = &[
     "thaw",
     "overrides",
     "readmit",
+    "verify",
     "probe",
     "demo",
     "completions",
@@ -79,6 +80,9 @@ fn a_wrong_command_line_ends_with_2() {
         &["failover", "xmpp-federation"],
         &["drain", "edgepool1", "--reason", "x", "--for", "0s"],
         &["pin", "xmpp-federation", "--reason", "x"],
+        &["verify"],
+        &["verify", "x", "--resolver", "dns.contoso.com"],
+        &["verify", "x", "--resolver", "192.0.2.1", "--from-root"],
     ] {
         let output = run(wrong);
         assert_eq!(output.status.code(), Some(2), "{wrong:?}");

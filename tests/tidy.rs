@@ -30,6 +30,8 @@ const HOUSE: &[(&str, Kind, &[&str])] = &[
     ("snapshot", Pure, &["zone", "failover", "tsig", "history"]),
     ("answer", Pure, &["snapshot", "zone"]),
     ("transfer", Pure, &["answer", "snapshot", "history", "zone"]),
+    ("inquiry", Pure, &["zone"]),
+    ("verify", Pure, &["inquiry", "zone", "failover", "health"]),
     ("clock", Io, &[]),
     ("store", Io, &["failover", "runbook", "secondary", "zone"]),
     ("visit", Io, &["secondary", "tsig", "zone", "clock"]),
@@ -50,6 +52,15 @@ const HOUSE: &[(&str, Kind, &[&str])] = &[
             "health",
         ],
     ),
+    ("lookup", Io, &["inquiry", "zone", "clock"]),
+    (
+        "survey",
+        Io,
+        &[
+            "verify", "inquiry", "lookup", "config", "probe", "snapshot", "failover", "health",
+            "zone", "clock",
+        ],
+    ),
     (
         "server",
         Io,
@@ -59,7 +70,11 @@ const HOUSE: &[(&str, Kind, &[&str])] = &[
     ),
     ("notify", Io, &["snapshot", "tsig", "zone", "clock"]),
     ("telemetry", Io, DOMAIN),
-    ("admin", Io, &["failover", "health", "runbook", "store"]),
+    (
+        "admin",
+        Io,
+        &["failover", "health", "runbook", "store", "verify"],
+    ),
     ("daemon", Io, EVERYTHING),
     ("cli", Io, EVERYTHING),
     ("main", Io, EVERYTHING),

@@ -17,6 +17,7 @@ use super::orders::{InForce, Ordered};
 use super::request::Request;
 use super::status::{ServiceStatus, Status};
 use crate::ids::Generation;
+use crate::verify::Expected;
 
 /// The version of the protocol that this program speaks.
 pub const VERSION: u64 = 1;
@@ -49,6 +50,8 @@ pub enum Answer {
     Status(Box<Status>),
     /// To [`Request::Explain`].
     Explain(Explain),
+    /// To [`Request::Published`].
+    Published(Box<Expected>),
     /// To [`Request::Reload`].
     Reloaded {
         /// The generation that serves now.

@@ -19,6 +19,11 @@ pub enum Request {
         /// The service.
         service: ServiceName,
     },
+    /// What partners should see of a service, as [`crate::verify::Expected`].
+    Published {
+        /// The service.
+        service: ServiceName,
+    },
     /// Read the configuration and the zones again: all of it, or nothing.
     Reload,
     /// One service, as in [`super::Status`]: for who follows an operation.
@@ -123,6 +128,7 @@ impl Request {
     pub const VERBS: &'static [&'static str] = &[
         "status",
         "explain",
+        "published",
         "reload",
         "service",
         "overrides",
@@ -150,6 +156,7 @@ mod tests {
         let lines = [
             r#""status""#.to_owned(),
             format!(r#""explain","service":"{service}""#),
+            format!(r#""published","service":"{service}""#),
             r#""reload""#.to_owned(),
             format!(r#""service","service":"{service}""#),
             r#""overrides""#.to_owned(),

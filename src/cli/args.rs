@@ -1,6 +1,7 @@
 //! What can be said on the command line. Help, completions and man pages come from here.
 
 mod orders;
+mod outside;
 mod values;
 
 use std::net::SocketAddr;
@@ -12,6 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(super) use orders::{
     By, Drain, Failback, Failover, Freeze, Overrides, Pin, Readmit, Thaw, Undrain, Unpin,
 };
+pub(super) use outside::{Resolvers, Verify};
 use values::{time, zone};
 
 /// Where the configuration lies if nobody says otherwise.
@@ -42,6 +44,7 @@ Examples:
   switchback serve --config switchback.toml      run it
   switchback status                              what the running daemon sees and serves
   switchback explain xmpp-federation             why the pools stand in this order
+  switchback verify xmpp-federation              what partners see of it
   switchback probe 192.0.2.11:5269 --kind xmpp-tls --domain contoso.com
                                                  one look at one edge, step by step
 
@@ -89,6 +92,8 @@ pub enum Command {
     Overrides(Overrides),
     /// Make a pool a target again on which a runbook had halted
     Readmit(Readmit),
+    /// See a service as its partners do: delegation, name servers, answers, edges, certificates
+    Verify(Verify),
     /// Take one look at one server, step by step, with timings
     Probe(Probe),
     /// Show a failover and the way back, on this machine, with nothing else installed

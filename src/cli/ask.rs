@@ -70,17 +70,21 @@ pub(super) fn other_answer() -> CommandError {
 }
 
 pub(super) fn ask(daemon: &Daemon, request: &Request) -> Result<Answer, CommandError> {
-    let path = match &daemon.control {
-        Some(control) => control.clone(),
-        None => control_of(&daemon.config)?,
-    };
-    admin::ask(&path, request).map_err(|error| {
+    admin::ask(&socket_of(daemon)?, request).map_err(|error| {
         if let ClientError::Refused(why) = error {
             CommandError::Refused(why)
         } else {
             CommandError::failed(error)
         }
     })
+}
+
+/// The control socket of a daemon.
+pub(super) fn socket_of(daemon: &Daemon) -> Result<PathBuf, CommandError> {
+    match &daemon.control {
+        Some(control) => Ok(control.clone()),
+        None => control_of(&daemon.config),
+    }
 }
 
 /// The control socket that a configuration names. Nothing else of the file is looked at: a

@@ -13,6 +13,7 @@ mod order;
 mod output;
 mod probe;
 mod serve;
+mod verify;
 mod wiring;
 
 use std::io::Write;
@@ -101,6 +102,7 @@ fn run(command: Command, out: &mut Out) -> Result<Exit, CommandError> {
         Command::Thaw(arguments) => order::thaw(&arguments, out),
         Command::Overrides(arguments) => order::overrides(&arguments, out),
         Command::Readmit(arguments) => order::readmit(&arguments, out),
+        Command::Verify(arguments) => verify::run(&arguments, out),
         Command::Probe(arguments) => probe::run(arguments, out),
         Command::Demo(arguments) => demo::run(&arguments, out),
         Command::DemoEdge(arguments) => demo::edge::run(&arguments, out),

@@ -1,7 +1,7 @@
 //! The calls into the rest: configuration, daemon, probes, hook runner.
 
 use std::future::Future;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use tokio::runtime::Runtime;
@@ -13,7 +13,11 @@ use super::output::CommandError;
 use super::probe::{Phase, Seen};
 use crate::daemon::{self, Options};
 pub(super) use crate::daemon::{Ready, Source};
+use crate::ids::ServiceName;
+use crate::lookup::{self, Patience, Resolver};
 use crate::probe::{self, Look, ProbeSpec, Roots};
+use crate::survey::{self, Survey};
+use crate::verify::Expected;
 
 /// What is wrong with a configuration, each with its place.
 pub(super) struct CheckReport {
@@ -59,6 +63,38 @@ pub(super) fn check(config: &Path) -> Result<CheckReport, CommandError> {
     Ok(CheckReport {
         problems: report.errors.iter().map(ToString::to_string).collect(),
         warnings: report.warnings.iter().map(ToString::to_string).collect(),
+    })
+}
+
+/// How to ask the world.
+pub(super) fn survey(
+    resolvers: &args::Resolvers,
+    ca_file: Option<PathBuf>,
+) -> Result<Survey, CommandError> {
+    let resolvers = match (&resolvers.resolver[..], resolvers.from_root) {
+        (_, true) => Vec::new(),
+        ([], false) => {
+            let system = lookup::resolvers().map_err(CommandError::failed)?;
+            vec![Resolver::Servers(system)]
+        }
+        (named, false) => {
+            let each = named.iter().map(|one| Resolver::Servers(vec![*one]));
+            each.collect()
+        }
+    };
+    Ok(Survey::new(resolvers, Patience::default(), ca_file))
+}
+
+/// What the configuration wants partners to see of a service.
+pub(super) fn expected(config: &Path, service: &ServiceName) -> Result<Expected, CommandError> {
+    let (loaded, _) = crate::config::load(config).map_err(CommandError::failed)?;
+    survey::expect(&loaded, service, None, &|_| None).ok_or_else(|| {
+        let known = loaded.policy.services.keys().map(ServiceName::as_str);
+        CommandError::Failed(format!(
+            "{} has no service {service}; its services are: {}",
+            config.display(),
+            known.collect::<Vec<_>>().join(", ")
+        ))
     })
 }
 

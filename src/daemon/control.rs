@@ -21,6 +21,8 @@ pub(super) enum Message {
     Status(oneshot::Sender<Response>),
     /// Why a service stands as it stands.
     Explain(ServiceName, oneshot::Sender<Response>),
+    /// What partners should see of a service.
+    Published(ServiceName, oneshot::Sender<Response>),
     /// What is served now.
     Served(oneshot::Sender<Arc<Snapshot>>),
     /// One service, as in the status.
@@ -101,6 +103,9 @@ impl Control for Desk {
             Request::Status => self.ask(Message::Status).await,
             Request::Explain { service } => {
                 self.ask(|reply| Message::Explain(service, reply)).await
+            }
+            Request::Published { service } => {
+                self.ask(|reply| Message::Published(service, reply)).await
             }
             Request::Reload => self.reload().await,
             Request::Service { service } => {

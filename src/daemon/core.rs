@@ -215,6 +215,7 @@ impl Core {
             }
             Message::Overrides(reply) => send(reply, self.in_force(clock::now())),
             Message::Order(request, by, reply) => self.order(clock::now(), *request, by, reply),
+            Message::Published(service, reply) => send(reply, self.published(&service)),
             Message::Served(reply) => {
                 // Whoever asked may have gone.
                 let _ = reply.send(self.publisher.snapshots().load_full());

@@ -3,10 +3,13 @@
 use super::core::Core;
 use super::status::PRIORITY_STEP;
 use crate::admin::{Answer, Explain, ExplainedPool, Response};
+use crate::clock;
 use crate::failover::{ProbeView, Service, ServiceView, Standby, Subject};
 use crate::health::Health;
 use crate::ids::{PoolName, ServiceName};
+use crate::survey;
 use crate::time::Now;
+use crate::zone::Name;
 
 impl Core {
     /// Explains one service.
@@ -40,6 +43,21 @@ impl Core {
             pools: pools.collect(),
             lines: self.lines(now, name, service, &view),
         }))
+    }
+
+    /// What partners should see of one service.
+    pub(super) fn published(&self, name: &ServiceName) -> Response {
+        let snapshot = self.publisher.snapshots().load();
+        let view = self.engine.service(clock::now(), name);
+        let expected = view.and_then(|view| {
+            let published = Some(&view.memory.published);
+            let serial_of = |origin: &Name| snapshot.serial(origin);
+            survey::expect(&self.config, name, published, &serial_of)
+        });
+        match expected {
+            Some(expected) => Response::Ok(Answer::Published(Box::new(expected))),
+            None => self.no_service(name),
+        }
     }
 
     /// Why a pool stands at its place, and why its health is what it is.

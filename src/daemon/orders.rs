@@ -181,6 +181,7 @@ impl Core {
             | Request::Explain { .. }
             | Request::Reload
             | Request::Service { .. }
+            | Request::Published { .. }
             | Request::Overrides => Err("this is no order".to_owned()),
         }
     }

@@ -1,5 +1,6 @@
 //! Values of arguments that have a form of their own.
 
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,6 +16,16 @@ pub(super) fn zone(text: &str) -> Result<(String, PathBuf), String> {
             Err("a zone is ORIGIN=FILE, as in contoso.test.=contoso.test.zone".into())
         }
     }
+}
+
+/// `192.0.2.1`, `192.0.2.1:5353`, `2001:db8::1`, `[2001:db8::1]:5353`.
+pub(super) fn at_port_53(text: &str) -> Result<SocketAddr, String> {
+    let address = text
+        .parse::<IpAddr>()
+        .map(|address| SocketAddr::new(address, 53));
+    address.or_else(|_| text.parse()).map_err(|_| {
+        format!("{text:?} is no address: write 192.0.2.1, 192.0.2.1:53 or [2001:db8::1]:53")
+    })
 }
 
 /// A time as the configuration writes it, from 1 ms to an hour: `500ms`, `2s`, `1m`.
@@ -67,6 +78,18 @@ mod tests {
         ] {
             assert!(time(wrong).is_err(), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn a_resolver_may_lack_its_port() {
+        let shown = |text| at_port_53(text).map(|address| address.to_string());
+        assert_eq!(shown("192.0.2.1").as_deref(), Ok("192.0.2.1:53"));
+        assert_eq!(shown("2001:db8::1").as_deref(), Ok("[2001:db8::1]:53"));
+        assert_eq!(
+            shown("[2001:db8::1]:5353").as_deref(),
+            Ok("[2001:db8::1]:5353")
+        );
+        assert!(shown("resolver.contoso.com").is_err());
     }
 
     #[test]

@@ -1,0 +1,67 @@
+//! What looks at a service from outside.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::values::at_port_53;
+use super::{Daemon, EXIT_CODES};
+
+/// `switchback verify`.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES, after_long_help = "\
+Asks what a partner would ask: the parent's name servers for the delegation and its glue; every
+name server at each of its addresses, over UDP and TCP, for its serial, the service's records and
+the names above them; resolvers; and takes a look at every SRV target, down to its certificate.
+Nothing is changed anywhere.
+
+With a daemon on this machine, all is measured by what it publishes now. Without one, the
+configuration says what there is, and the name servers are measured by each other.
+
+Levels:
+  PASS   as it should be
+  WARN   partners are well, and somebody should look at it
+  FAIL   some partners are sent nowhere or to the wrong place
+
+Examples:
+  switchback verify xmpp-federation
+  switchback verify xmpp-federation --resolver 192.0.2.1 --resolver 9.9.9.9
+  switchback verify xmpp-federation --from-root --quiet
+  switchback verify xmpp-federation --json | jq '.findings[] | select(.level != \"pass\")'
+
+Exit codes:
+  0  nothing fails; there may be warnings
+  1  something fails, or it could not be verified
+  2  the command line is wrong")]
+pub struct Verify {
+    /// The service, as the configuration names it
+    #[arg(value_name = "SERVICE")]
+    pub service: String,
+    /// Which daemon.
+    #[command(flatten)]
+    pub daemon: Daemon,
+    /// Whom to ask.
+    #[command(flatten)]
+    pub resolvers: Resolvers,
+    /// Trust the roots in this PEM file instead of those that the probes trust
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+    /// Show only what is not well
+    #[arg(long, conflicts_with = "json")]
+    pub quiet: bool,
+    /// As one JSON object, for programs
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Through whom the world is asked.
+#[derive(Debug, Args)]
+pub struct Resolvers {
+    /// Ask this resolver too; the first one finds the way; may be repeated [default: the system's]
+    #[arg(long = "resolver", value_name = "ADDR[:PORT]", value_parser = at_port_53)]
+    pub resolver: Vec<SocketAddr>,
+    /// Find the way from the root servers, without any resolver
+    #[arg(long, conflicts_with = "resolver")]
+    pub from_root: bool,
+}
