@@ -286,3 +286,30 @@ fn layers_without_an_soa_have_no_changes() {
     let none: Option<Difference> = layers.changes_since(layers, zone.origin());
     assert_eq!(none, None);
 }
+
+#[test]
+fn the_longest_record_of_a_zone_fits_a_signed_message() {
+    let length = 65_535 - 1024 - 5;
+    let longest = format!("x 60 TYPE65280 \\# {length} {}\n", "00".repeat(length));
+    let snapshot = snapshot(&format!("{ZONE}{longest}"), 7);
+    let message = request(b"\x01z\0", 252, None);
+    let request = TransferRequest::read(&message).unwrap();
+    let zone = admit(&snapshot, &request, IpAddr::from(HERE), None).unwrap();
+    // The greatest signature: a name of 255 octets, hmac-sha512, and the time of a late client.
+    let room = 400;
+    let mut sizes = Vec::new();
+    let written = write(
+        zone,
+        &request,
+        &plan(zone, &request),
+        room,
+        None,
+        &mut |message| {
+            sizes.push(message.len() + room);
+            true
+        },
+    );
+    assert_eq!(written, Ok(()));
+    assert!(sizes.iter().any(|size| *size > length), "{sizes:?}");
+    assert!(sizes.iter().all(|size| *size <= 65_535), "{sizes:?}");
+}

@@ -5,6 +5,16 @@ use super::name::Name;
 /// A name has at most 255 octets on the wire (RFC 1035 section 2.3.4).
 const MAX_WIRE: usize = 255;
 
+/// What a message of 65,535 octets (RFC 1035 section 4.2.2) leaves to the owner and the data of one
+/// record. The rest is for the header, a question without its name, the record's type, class, TTL
+/// and length, EDNS with its options, and a signature, which have less than that together.
+pub(super) const MOST_OF_RECORD: usize = 65_535 - 1024;
+
+/// Whether a record can be carried in a message, whichever way it is asked for.
+pub(super) fn fits(owner: &[u8], rdata: &[u8]) -> bool {
+    owner.len() + rdata.len() <= MOST_OF_RECORD
+}
+
 /// The offset behind the name at `at`, which is not looked into.
 #[must_use]
 pub fn skip_name(message: &[u8], mut at: usize) -> Option<usize> {

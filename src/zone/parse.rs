@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::check;
 use super::draft::{Draft, Mark};
 use super::error::{Position, ZoneError};
+use super::message;
 use super::name::{self, Name};
 use super::positions::Positions;
 use super::rdata::{rtype, soa_numbers};
@@ -167,6 +168,18 @@ impl Reader<'_> {
         self.rdata.clear();
         let (tokens, origin) = (&entry.tokens, &state.origin);
         record::rdata(head.rtype, tokens, head.rdata_at, origin, &mut self.rdata)?;
+        if !message::fits(&state.owner, &self.rdata) {
+            return Err(RecordError::new(
+                head.rdata_at,
+                format!(
+                    "data of {} octets, with its owner more than the {} that a message leaves to \
+                     one record beside its header, question, EDNS and signature (RFC 1035 section \
+                     4.2.2), no secondary could be sent it, split it over several records",
+                    self.rdata.len(),
+                    message::MOST_OF_RECORD
+                ),
+            ));
+        }
         let ttl = self.ttl_of(&head, state)?;
         if !state.owner_is_inside {
             let owner = Name::from_wire(&state.owner).unwrap_or_else(|_| Name::root());

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 
 use super::build::Builder;
 use super::draft::{Draft, Mark, Row};
+use super::message::fits;
 use super::name::{Name, is_below};
 use super::rdata::{canonical, rtype, type_name};
 use super::tree::{Record, TreeTooLarge};
@@ -173,6 +174,13 @@ impl Reader<'_> {
                            remove one of them at the primary";
             self.fault(beside, message);
         }
+        let too_long = |row: &&Row| !fits(self.draft.owner(row), self.draft.rdata(row));
+        if let Some(row) = rows.iter().find(too_long) {
+            let message = "its data is longer than a message leaves to one record beside its \
+                           header, question, EDNS and signature (RFC 1035 section 4.2.2), split \
+                           it over several records at the primary";
+            self.fault(row, message);
+        }
         self.kept.clear();
         for rrset in rows.chunk_by(|a, b| a.rtype == b.rtype) {
             self.rrset(rrset);
@@ -237,6 +245,7 @@ const TOO_LARGE: &str =
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::zone::message::MOST_OF_RECORD;
 
     fn record(owner: &str, rtype: u16, ttl: u32, rdata: &[u8]) -> Record {
         Record {
@@ -301,10 +310,16 @@ mod tests {
                 "apex only",
                 vec![record("x.z.", rtype::SOA, 60, &second_soa)],
             ),
+            (
+                "one record",
+                vec![record("x.z.", 65_280, 60, &[0; MOST_OF_RECORD - 4])],
+            ),
         ] {
             let found = faults(more);
             assert!(found.len() == 1 && found[0].contains(what), "{found:?}");
         }
+        let longest = record("x.z.", 65_280, 60, &[0; MOST_OF_RECORD - 5]);
+        assert_eq!(faults(vec![longest]), Vec::<String>::new());
         let none = zone(&[]).unwrap_err();
         assert_eq!(none.len(), 2);
     }

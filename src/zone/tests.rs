@@ -202,3 +202,21 @@ fn no_text_makes_the_reader_panic() {
         let _ = parse("z", &text, &"a.test.".parse().unwrap(), &mut include);
     }
 }
+
+#[test]
+fn a_record_that_no_message_can_carry_is_refused_at_its_place() {
+    // With its owner of ten octets.
+    let most = 65_535 - 1024 - 10;
+    let record = |length: usize| {
+        let data = "00".repeat(length);
+        format!("x 60 A 192.0.2.1\nx 60 TYPE65280 \\# {length} {data}\n")
+    };
+    assert!(read(&record(most)).is_ok());
+    let errors = read(&record(most + 1)).unwrap_err();
+    assert_eq!(errors.len(), 1);
+    assert!(
+        errors[0].starts_with("z:4:16: data of 64502 octets,"),
+        "{errors:?}"
+    );
+    assert!(errors[0].contains("RFC 1035 section 4.2.2"), "{errors:?}");
+}
