@@ -39,6 +39,8 @@ pub(super) enum Field {
     Types,
     /// An algorithm of DNSSEC: a number or its mnemonic.
     Algorithm,
+    /// How a child is reached: a number or its mnemonic (RFC 9859 section 2.1).
+    Scheme,
     /// A type of certificate: a number or its mnemonic (RFC 4398 section 2.1).
     Certificate,
     /// Hexadecimal digits or `-`, with a length in an octet (RFC 5155 section 3.3).
@@ -82,7 +84,7 @@ const fn form(rfc: u16, fields: &'static [(&'static str, Field)]) -> Option<Form
 pub(super) fn form_of(rtype: u16) -> Option<Form> {
     use Field::{
         Algorithm, Base64, Certificate, Eui, Gateway, Hash, Hex, Identity, Ipv4, Ipv6, Location,
-        Locator, Moment, Name, Nsap, Parameters, Prefixes, Relay, Rest, Salt, Text, Texts, Time,
+        Locator, Moment, Name, Nsap, Parameters, Prefixes, Relay, Rest, Salt, Scheme, Text, Texts, Time,
         Type, Types, U8, U16, U32,
     };
     const SIGNATURE: &[(&str, Field)] = &[
@@ -166,6 +168,9 @@ pub(super) fn form_of(rtype: u16) -> Option<Form> {
             ("serial", U32), ("scheme", U8), ("hash algorithm", U8), ("digest", Hex),
         ]),
         rtype::SVCB | rtype::HTTPS => form(9460, SERVICE),
+        rtype::DSYNC => form(9859, &[
+            ("type", Type), ("scheme", Scheme), ("port", U16), ("target", Name),
+        ]),
         rtype::SPF => form(7208, STRINGS),
         rtype::NID => form(6742, &[("preference", U16), ("node", Locator)]),
         rtype::L32 => form(6742, &[("preference", U16), ("locator", Ipv4)]),

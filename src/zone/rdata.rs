@@ -62,6 +62,7 @@ pub mod rtype {
     pub const ZONEMD: u16 = 63;
     pub const SVCB: u16 = 64;
     pub const HTTPS: u16 = 65;
+    pub const DSYNC: u16 = 66;
     pub const SPF: u16 = 99;
     pub const NID: u16 = 104;
     pub const L32: u16 = 105;

@@ -89,6 +89,7 @@ impl<'t> Words<'_, 't> {
             | Field::Rest
             | Field::Type
             | Field::Algorithm
+            | Field::Scheme
             | Field::Certificate
             | Field::Salt
             | Field::Hash
@@ -322,6 +323,7 @@ fn one_word(field: Field, word: &[u8], out: &mut Vec<u8>) -> Option<()> {
         Field::Moment => out.extend(moment(word)?.to_be_bytes()),
         Field::Type => out.extend(type_of(word)?.to_be_bytes()),
         Field::Algorithm => out.push(mnemonic(ALGORITHMS, word)?),
+        Field::Scheme => out.push(mnemonic(SCHEMES, word)?),
         Field::Certificate => out.extend(certificate(word)?.to_be_bytes()),
         Field::Text => with_length(out, |out| unescape_all(word, out))?,
         Field::Rest => unescape_all(word, out)?,
@@ -386,6 +388,7 @@ fn rule(field: Field) -> &'static str {
         Field::Base64 => "base 64 with its padding (RFC 4648 section 4)",
         Field::Type | Field::Types => "the mnemonic of a type or TYPEnnn (RFC 3597 section 5)",
         Field::Algorithm => "a number up to 255 or a mnemonic like ECDSAP256SHA256",
+        Field::Scheme => "a number up to 255 or NOTIFY",
         Field::Certificate => "a number up to 65535 or a mnemonic like PKIX",
         Field::Salt => "pairs of hexadecimal digits, or '-' for none",
         Field::Hash => "base 32 with the extended hex alphabet and without padding",
@@ -444,6 +447,9 @@ fn with_length(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>) -> Option<()>
     *out.get_mut(at)? = length;
     Some(())
 }
+
+/// IANA "DSYNC: Location of Synchronization Endpoints".
+const SCHEMES: &[(&str, u8)] = &[("NOTIFY", 1)];
 
 /// IANA "DNS Security Algorithm Numbers".
 const ALGORITHMS: &[(&str, u8)] = &[

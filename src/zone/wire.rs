@@ -20,7 +20,7 @@ pub fn is_well_formed(rtype: u16, rdata: &[u8]) -> bool {
 fn after<'r>(field: Field, rdata: &[u8], rest: &'r [u8]) -> Option<&'r [u8]> {
     match field {
         Field::Name => rest.get(wire_len(rest)?..),
-        Field::U8 | Field::Algorithm | Field::Relay => rest.get(1..),
+        Field::U8 | Field::Algorithm | Field::Scheme | Field::Relay => rest.get(1..),
         Field::U16 | Field::Type | Field::Certificate => rest.get(2..),
         Field::U32 | Field::Time | Field::Moment | Field::Ipv4 => rest.get(4..),
         Field::Ipv6 => rest.get(16..),

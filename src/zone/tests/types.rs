@@ -73,6 +73,9 @@ const KNOWN: &[(&str, &[u8], bool)] = &[
     ("GPOS -32.6882 116.8652 10.0", b"\x08-32.6882\x08116.8652\x0410.0", false),
     ("AAAA 2001:db8::1", b"\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x01", true),
     // RFC 1876 section 4: MIT.
+    // RFC 9859 section 2.
+    ("DSYNC CDS NOTIFY 5359 cds-scanner.example.net.", b"\x00\x3b\x01\x14\xef\x0bcds-scanner\x07example\x03net\x00", false),
+    ("DSYNC CSYNC 128 53 a.", b"\x00\x3e\x80\x00\x35\x01a\x00", false),
     ("LOC 42 21 54 N 71 06 18 W -24m 30m", b"\x00\x33\x16\x13\x89\x17\x2d\xd0\x70\xbe\x15\xf0\x00\x98\x8d\x20", false),
     ("SRV 1 2 3 a.", b"\x00\x01\x00\x02\x00\x03\x01a\x00", true),
     ("NAPTR 100 50 \"s\" \"z3950+I2L\" \"\" a.", b"\x00\x64\x00\x32\x01s\x09z3950+I2L\x00\x01a\x00", true),
