@@ -32,6 +32,8 @@
 //! | [`inquiry`], [`verify`] | what the world says of a service, and what is wrong with it |
 //! | [`config`] | TOML to all of the above, every error at once |
 //! | [`clock`] | the only `now()` |
+//! | [`files`] | files of others, read with limits |
+//! | [`certificate`] | our certificate and its key, which must fit |
 //! | [`store`] | the durable state; serials that never go back |
 //! | [`probe`] | looks at the edges |
 //! | [`http`] | one HTTP request, within a deadline |
@@ -59,11 +61,13 @@
 
 pub mod admin;
 pub mod answer;
+pub mod certificate;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod daemon;
 pub mod failover;
+pub mod files;
 pub mod health;
 pub mod history;
 pub mod hook;

@@ -1,6 +1,8 @@
 //! Configurations with faults, and what is said of them: `tests/config/NAME.toml` against
 //! `NAME.expect`. `UPDATE_EXPECT=1` rewrites what is expected.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -191,4 +193,82 @@ fn every_key_is_documented() {
         }
     }
     assert!(keys > 50, "the keys are read in another way: {keys}");
+}
+
+/// A configuration with TLS in `folder`, and its certificate, which ends at the end of `year`.
+fn with_tls(folder: &Path, year: i32) -> PathBuf {
+    let mut params = rcgen::CertificateParams::new(["ns.contoso.test".to_owned()]).unwrap();
+    params.not_before = rcgen::date_time_ymd(2000, 1, 1);
+    params.not_after = rcgen::date_time_ymd(year, 12, 31);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    std::fs::write(folder.join("cert.pem"), certificate.pem()).unwrap();
+    std::fs::write(folder.join("key.pem"), key.serialize_pem()).unwrap();
+    let zone = root().join("tests/config/contoso.test.zone");
+    std::fs::copy(zone, folder.join("contoso.test.zone")).unwrap();
+    let config = folder.join("switchback.toml");
+    let text = "state_dir = \"state\"\n[listen]\ndns = [\"127.0.0.1:0\"]\ntls = \
+                [\"127.0.0.1:0\"]\ncontrol = \"control.sock\"\ncertificate = \
+                \"cert.pem\"\nkey = \"key.pem\"\n[[zone]]\norigin = \
+                \"contoso.test.\"\nfile = \"contoso.test.zone\"\n";
+    std::fs::write(&config, text).unwrap();
+    config
+}
+
+#[test]
+fn a_certificate_must_fit_its_key_and_check_refuses_one_that_has_expired() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = with_tls(folder.path(), 2020);
+    let report = config::check(&config);
+    assert_eq!(report.errors.len(), 1, "{report}");
+    let expired = "switchback.toml:6:15: the certificate '";
+    assert!(report.to_string().contains(expired), "{report}");
+    assert!(report.to_string().contains("has expired"), "{report}");
+    // A server starts with it: there is more to serve than TLS.
+    let (_, warnings) = config::load(&config).unwrap();
+    assert!(warnings[0].to_string().contains("has expired"));
+
+    with_tls(folder.path(), 2100);
+    assert_eq!(config::check(&config).errors, []);
+    let other = tempfile::tempdir().unwrap();
+    with_tls(other.path(), 2100);
+    std::fs::copy(other.path().join("key.pem"), folder.path().join("key.pem")).unwrap();
+    let error = config::load(&config).unwrap_err().to_string();
+    assert!(error.contains("switchback.toml:7:7: "), "{error}");
+    assert!(error.contains("the key must be the one"), "{error}");
+}
+
+#[test]
+fn what_is_no_regular_file_or_far_too_long_is_refused_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = with_tls(folder.path(), 2100);
+    let pipe = folder.path().join("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let holes = folder.path().join("holes");
+    std::fs::File::create(&holes)
+        .and_then(|file| file.set_len(1 << 40))
+        .unwrap();
+    let text = std::fs::read_to_string(&config).unwrap();
+    for (file, why) in [
+        ("pipe", "it is a pipe"),
+        ("/dev/zero", "it is a device"),
+        (".", "it is a directory"),
+        ("holes", "it is longer than "),
+    ] {
+        for key in ["contoso.test.zone", "cert.pem", "key.pem"] {
+            let broken = text.replace(&format!("\"{key}\""), &format!("\"{file}\""));
+            std::fs::write(&config, broken).unwrap();
+            let error = config::load(&config).unwrap_err().to_string();
+            assert!(error.contains(why), "{key}: {error}");
+        }
+        let error = config::load(&folder.path().join(file)).unwrap_err();
+        assert!(error.to_string().contains(why), "{error}");
+    }
+    let zone = std::fs::read_to_string(folder.path().join("contoso.test.zone")).unwrap();
+    std::fs::write(&config, text).unwrap();
+    let including = format!("{zone}\n$INCLUDE pipe\n");
+    std::fs::write(folder.path().join("contoso.test.zone"), including).unwrap();
+    let error = config::load(&config).unwrap_err().to_string();
+    assert!(error.contains("contoso.test.zone:"), "{error}");
+    assert!(error.contains("'pipe': it is a pipe"), "{error}");
 }

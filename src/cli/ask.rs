@@ -7,6 +7,7 @@ use super::Exit;
 use super::args::{Daemon, Explain, Reload, Status};
 use super::output::{CommandError, Out};
 use crate::admin::{self, Answer, ClientError, Request, text};
+use crate::files;
 
 /// Where the daemon's control socket lies if the configuration does not say.
 const CONTROL: &str = "/run/switchback/control.sock";
@@ -90,7 +91,7 @@ pub(super) fn socket_of(daemon: &Daemon) -> Result<PathBuf, CommandError> {
 /// The control socket that a configuration names. Nothing else of the file is looked at: a
 /// daemon can be asked while somebody edits its configuration.
 fn control_of(config: &Path) -> Result<PathBuf, CommandError> {
-    let text = std::fs::read_to_string(config).map_err(|error| {
+    let text = files::read_text(config, files::SMALL).map_err(|error| {
         CommandError::Failed(format!(
             "cannot read {}, which names the control socket: {error}; name another with \
              --config, or the socket itself with --control",

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::files;
 use crate::zone::{Name, ZoneError, ZoneFile, parse};
 
 /// Why a file gives no zone.
@@ -16,10 +17,11 @@ pub(super) enum Unread {
 
 /// The zone of a master file, with what it includes.
 pub(super) fn read_file(origin: &Name, file: &Path) -> Result<ZoneFile, Unread> {
-    let text = std::fs::read(file).map_err(Unread::File)?;
+    let text = files::read(file, files::ZONE).map_err(Unread::File)?;
     let directory = file.parent().unwrap_or(Path::new("/"));
-    let mut include =
-        |name: &str| std::fs::read(directory.join(name)).map_err(|error| error.to_string());
+    let mut include = |name: &str| {
+        files::read(&directory.join(name), files::ZONE).map_err(|error| error.to_string())
+    };
     parse(&file.to_string_lossy(), &text, origin, &mut include).map_err(Unread::Text)
 }
 

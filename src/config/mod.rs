@@ -42,7 +42,9 @@ use std::sync::Arc;
 
 use ::toml::de::DeTable;
 
+use crate::certificate::CertificateFiles;
 use crate::failover::Policy;
+use crate::files;
 use crate::ids::{PoolName, ServiceName};
 use crate::probe::ProbeSpec;
 use crate::snapshot::{ServiceRecord, Settings};
@@ -52,8 +54,6 @@ use problem::{At, Notes};
 use spec::{ListenSpec, ReferenceSpec, Spec};
 use zones::{Provenance, Zones};
 
-/// A configuration is no longer than this; more is not a configuration.
-const MAX_OCTETS: usize = 16 << 20;
 const STATE_DIR: &str = "/var/lib/switchback";
 const CONTROL: &str = "/run/switchback/control.sock";
 
@@ -99,16 +99,14 @@ pub struct ListenEncrypted {
     pub https: Vec<SocketAddr>,
     /// DNS over QUIC (RFC 9250).
     pub quic: Vec<SocketAddr>,
-    /// The certificate chain, PEM. Absolute.
-    pub certificate: PathBuf,
-    /// Its private key, PEM. Absolute.
-    pub key: PathBuf,
+    /// Certificate chain and private key. Absolute.
+    pub files: CertificateFiles,
 }
 
 /// What `switchback check` found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
-    /// What `serve` would refuse.
+    /// What `serve` would refuse; and a certificate that has expired, with which it would serve.
     pub errors: Vec<Problem>,
     /// What it would accept, and is probably not wanted.
     pub warnings: Vec<Warning>,
@@ -137,31 +135,30 @@ impl fmt::Display for Report {
 /// # Errors
 /// Everything that is wrong with them, at once.
 pub fn load(path: &Path) -> Result<(Config, Vec<Warning>), Problems> {
-    let shown = path.display().to_string();
-    let text = match std::fs::read(path) {
-        Ok(text) if text.len() > MAX_OCTETS => Err("it is longer than 16 MiB".to_owned()),
-        Ok(text) => String::from_utf8(text).map_err(|_| "it is not UTF-8".to_owned()),
-        Err(error) => Err(error.to_string()),
-    };
-    match text {
+    match files::read_text(path, files::SMALL) {
         Ok(text) => read(path, &text),
-        Err(error) => {
-            let mut notes = Notes::new(&shown, "");
-            notes.error(
-                0,
-                format!("the configuration cannot be read ({error}), correct the path or the file"),
-            );
-            Err(notes.into_problems())
-        }
+        Err(error) => Err(unread(path, &error)),
     }
 }
 
 /// Reads `text` as the configuration that stands at `path`, and the zone files it names.
 ///
+fn unread(path: &Path, error: &std::io::Error) -> Problems {
+    let mut notes = Notes::new(&path.display().to_string(), "");
+    notes.error(
+        0,
+        format!("the configuration cannot be read ({error}), correct the path or the file"),
+    );
+    notes.into_problems()
+}
+
 /// # Errors
 /// Everything that is wrong with them, at once.
 pub fn read(path: &Path, text: &str) -> Result<(Config, Vec<Warning>), Problems> {
-    let mut notes = Notes::new(&path.display().to_string(), text);
+    take(path, text, Notes::new(&path.display().to_string(), text))
+}
+
+fn take(path: &Path, text: &str, mut notes: Notes) -> Result<(Config, Vec<Warning>), Problems> {
     let (document, syntax) = DeTable::parse_recoverable(text);
     for error in &syntax {
         let at = error.span().map_or(0, |span| span.start);
@@ -187,10 +184,18 @@ pub fn read(path: &Path, text: &str) -> Result<(Config, Vec<Warning>), Problems>
     }
 }
 
-/// All errors and warnings of the configuration at `path`.
+/// All errors and warnings of the configuration at `path`, which may be the standard input. It is
+/// stricter than [`load`] where a server had better serve: see [`Report::errors`].
 #[must_use]
 pub fn check(path: &Path) -> Report {
-    match load(path) {
+    let checked = match files::read_text_or_stdin(path, files::SMALL) {
+        Ok(text) => {
+            let notes = Notes::new(&path.display().to_string(), &text);
+            take(path, &text, notes.for_check())
+        }
+        Err(error) => Err(unread(path, &error)),
+    };
+    match checked {
         Ok((_, warnings)) => Report {
             errors: Vec::new(),
             warnings,
@@ -330,8 +335,7 @@ fn listen_of(spec: At<ListenSpec>, base: &Base, notes: &mut Notes) -> Option<Lis
             tls,
             https,
             quic,
-            certificate: base.certificates(&certificate, notes),
-            key: base.private_key(&key, notes),
+            files: base.pair(&certificate, &key, notes),
         }),
         (true, _, _) => {
             notes.error(spec.at, "[listen] lacks 'certificate' or 'key', TLS, HTTPS and QUIC need both, add what is missing");

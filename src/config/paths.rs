@@ -3,11 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{AccessFlags, access};
+use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::problem::{At, Notes};
 use super::spec::List;
+use crate::certificate::{self, CertificateFiles, CertificateProblem};
+use crate::clock;
+use crate::files;
 use crate::runbook::Command;
 
 /// The socket address of a unix socket holds so many octets of path, with a final zero
@@ -58,9 +61,9 @@ impl Base {
     pub(super) fn certificates(&self, path: &At<String>, notes: &mut Notes) -> PathBuf {
         let resolved = self.resolve(&path.value);
         let mut count = 0;
-        let fault = match CertificateDer::pem_file_iter(&resolved) {
+        let fault = match files::read(&resolved, files::SMALL) {
             Err(error) => Some(error.to_string()),
-            Ok(items) => items
+            Ok(pem) => CertificateDer::pem_slice_iter(&pem)
                 .inspect(|_| count += 1)
                 .find_map(|item| item.err().map(|error| error.to_string())),
         };
@@ -79,18 +82,38 @@ impl Base {
         resolved
     }
 
-    /// A PEM file with a private key.
-    pub(super) fn private_key(&self, path: &At<String>, notes: &mut Notes) -> PathBuf {
-        let resolved = self.resolve(&path.value);
-        if let Err(error) = PrivateKeyDer::from_pem_file(&resolved) {
-            let message = format!(
-                "'{}' holds no private key that can be read ({error}), TLS needs one in PEM, \
-                 correct the path or the file",
-                resolved.display()
-            );
-            notes.error(path.at, message);
+    /// Certificate and key of a server of ours: they must fit. One that has expired will do, for
+    /// UDP and TCP need none, but nobody wants to start with it.
+    pub(super) fn pair(
+        &self,
+        certificate: &At<String>,
+        key: &At<String>,
+        notes: &mut Notes,
+    ) -> CertificateFiles {
+        let files = CertificateFiles {
+            certificate: self.resolve(&certificate.value),
+            key: self.resolve(&key.value),
+        };
+        match certificate::read(&files) {
+            Ok(pair) if pair.has_ended(clock::wall()) => {
+                let message = format!(
+                    "the certificate '{}' has expired, clients refuse it, renew it",
+                    files.certificate.display()
+                );
+                notes.refuse_in_check(certificate.at, message);
+            }
+            Ok(_) => {}
+            Err(problems) => {
+                for problem in problems {
+                    let at = match problem {
+                        CertificateProblem::Certificate { .. } => certificate.at,
+                        CertificateProblem::Key { .. } | CertificateProblem::Pair { .. } => key.at,
+                    };
+                    notes.error(at, problem.to_string());
+                }
+            }
         }
-        resolved
+        files
     }
 
     /// A program with its arguments, its path made absolute: with a slash it starts from the

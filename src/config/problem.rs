@@ -75,6 +75,8 @@ pub(super) struct Notes {
     text: String,
     errors: Vec<Problem>,
     warnings: Vec<Warning>,
+    /// Whether somebody is there to read it: see [`Notes::refuse_in_check`].
+    checking: bool,
 }
 
 impl Notes {
@@ -85,6 +87,15 @@ impl Notes {
             text: text.to_owned(),
             errors: Vec::new(),
             warnings: Vec::new(),
+            checking: false,
+        }
+    }
+
+    /// The same for `check`.
+    pub(super) fn for_check(self) -> Notes {
+        Notes {
+            checking: true,
+            ..self
         }
     }
 
@@ -103,6 +114,16 @@ impl Notes {
     pub(super) fn warn(&mut self, at: usize, message: impl Into<String>) {
         let problem = self.problem(at, message.into());
         self.warnings.push(Warning(problem));
+    }
+
+    /// Notes what a server serves with, for not to serve would be worse, and what `check`
+    /// refuses, for somebody is there to put it right.
+    pub(super) fn refuse_in_check(&mut self, at: usize, message: impl Into<String>) {
+        if self.checking {
+            self.error(at, message);
+        } else {
+            self.warn(at, message);
+        }
     }
 
     /// Notes a warning in another file.

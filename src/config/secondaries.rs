@@ -10,6 +10,7 @@ use super::paths::Base;
 use super::problem::{At, Notes};
 use super::spec::List;
 use super::spec_transfers::{KeySpec, PermitSpec, TargetSpec};
+use crate::files;
 use crate::snapshot::{Network, Permit, Target};
 use crate::tsig::{Algorithm, Key, Keys};
 use crate::zone::Name;
@@ -103,12 +104,8 @@ fn key_name(name: &At<String>, notes: &mut Notes) -> Option<Name> {
 fn read_secret(path: &At<String>, base: &Base, notes: &mut Notes) -> Option<At<String>> {
     let resolved = base.resolve(&path.value);
     let shown = resolved.display();
-    let found = std::fs::metadata(&resolved).and_then(|found| {
-        if found.len() > MAX_SECRET {
-            return Err(std::io::Error::other("it is longer than a secret"));
-        }
-        Ok((found, std::fs::read_to_string(&resolved)?))
-    });
+    let found = files::read_text(&resolved, MAX_SECRET)
+        .and_then(|text| Ok((std::fs::metadata(&resolved)?, text)));
     match found {
         Ok((found, value)) => {
             if found.permissions().mode() & 0o007 != 0 {

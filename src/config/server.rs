@@ -8,6 +8,7 @@ use data_encoding::HEXLOWER_PERMISSIVE;
 use super::paths::Base;
 use super::problem::{At, Notes};
 use super::spec::{CookieWord, List, ServerTable};
+use crate::files;
 use crate::snapshot::{CookieSecret, Cookies, Settings, ShortText, UDP_PAYLOAD};
 
 /// So many secrets are good at a time: that of now, and those of before and after a change.
@@ -117,7 +118,7 @@ fn from_list(list: &At<List<String>>, notes: &mut Notes) -> Vec<CookieSecret> {
 fn from_file(path: &At<String>, base: &Base, notes: &mut Notes) -> Vec<CookieSecret> {
     let resolved = base.resolve(&path.value);
     let shown = resolved.display();
-    let text = match std::fs::read_to_string(&resolved) {
+    let text = match files::read_text(&resolved, files::SMALL) {
         Ok(text) => text,
         Err(error) => {
             let message =

@@ -37,6 +37,15 @@ pub(super) fn tell(renewal: &Renewal) {
     }
 }
 
+/// The same, and what whoever asked for the renewal should know.
+pub(super) fn told(renewal: &Renewal) -> Option<String> {
+    tell(renewal);
+    match renewal {
+        Renewal::Same | Renewal::Taken { .. } => None,
+        Renewal::Refused(why) => Some(refused(why)),
+    }
+}
+
 fn refused(why: &str) -> String {
     format!("the old certificate is shown on: {why}")
 }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::certificate;
 use super::reload::{self, Loaded};
 use super::start::Source;
-use crate::admin::{Control, Peer, Request, Response};
+use crate::admin::{Answer, Control, Peer, Request, Response};
 use crate::clock;
-use crate::config::Problems;
 use crate::failover::By;
 use crate::ids::ServiceName;
 use crate::server::Certificate;
@@ -50,19 +50,13 @@ impl Desk {
     /// hold up a failover.
     pub(super) async fn reload(&self) -> Response {
         let source = self.source.clone();
-        let certificate = self.certificate.clone();
-        let reading = move || {
-            let mut loaded = reload::read(&source)?;
-            if let Some(certificate) = certificate {
-                loaded.note_renewal(certificate.renew(clock::wall()));
-            }
-            Ok::<Loaded, Problems>(loaded)
-        };
-        match tokio::task::spawn_blocking(reading).await {
+        match tokio::task::spawn_blocking(move || reload::read(&source)).await {
             Ok(Ok(loaded)) => {
                 let loaded = self.compared(loaded).await;
-                self.ask(|reply| Message::Adopt(Box::new(loaded), reply))
-                    .await
+                let adopted = self
+                    .ask(|reply| Message::Adopt(Box::new(loaded), reply))
+                    .await;
+                self.renewed(adopted).await
             }
             Ok(Err(problems)) => {
                 telemetry::reload(Some(&problems.to_string()));
@@ -72,6 +66,30 @@ impl Desk {
                 "the reload broke off: {error}; nothing has changed"
             )),
         }
+    }
+
+    /// Takes the certificate as its files are now, if the configuration was taken: what is refused
+    /// changes nothing.
+    async fn renewed(&self, adopted: Response) -> Response {
+        let (
+            Response::Ok(Answer::Reloaded {
+                generation,
+                mut warnings,
+            }),
+            Some(certificate),
+        ) = (adopted.clone(), &self.certificate)
+        else {
+            return adopted;
+        };
+        let read = Arc::clone(certificate);
+        let renewal = tokio::task::spawn_blocking(move || read.renew(clock::wall()));
+        if let Ok(renewal) = renewal.await {
+            warnings.extend(certificate::told(&renewal));
+        }
+        Response::Ok(Answer::Reloaded {
+            generation,
+            warnings,
+        })
     }
 
     /// Compares what was read with what is served, apart from the core too. If that cannot be, the

@@ -1,7 +1,6 @@
 //! Taking a new configuration: all of it, or nothing.
 
 use super::DaemonError;
-use super::certificate;
 use super::core::Core;
 use super::histories::Prepared;
 use super::publisher::Ground;
@@ -10,7 +9,6 @@ use crate::admin::{Answer, Response};
 use crate::clock;
 use crate::config::{self, Config, Problems, Warning};
 use crate::failover::Input;
-use crate::server::Renewal;
 use crate::snapshot::Snapshot;
 use crate::telemetry;
 
@@ -18,8 +16,6 @@ use crate::telemetry;
 pub(super) struct Loaded {
     config: Config,
     warnings: Vec<Warning>,
-    /// Why the certificate stays what it was, although its files were read again.
-    certificate: Option<String>,
     prepared: Prepared,
 }
 
@@ -27,14 +23,6 @@ impl Loaded {
     /// Compares the zones with those that are served; large ones take a while.
     pub(super) fn compare_with(&mut self, served: &Snapshot) {
         self.prepared = Prepared::compare(served, &mut self.config.zones);
-    }
-
-    /// What came of reading the certificate again.
-    pub(super) fn note_renewal(&mut self, renewal: Renewal) {
-        certificate::tell(&renewal);
-        if let Renewal::Refused(why) = renewal {
-            self.certificate = Some(why);
-        }
     }
 }
 
@@ -47,7 +35,6 @@ pub(super) fn read(source: &Source) -> Result<Loaded, Problems> {
     Ok(Loaded {
         config,
         warnings,
-        certificate: None,
         prepared: Prepared::default(),
     })
 }
@@ -58,11 +45,9 @@ impl Core {
         let Loaded {
             config,
             warnings,
-            certificate,
             prepared,
         } = loaded;
         let mut warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
-        warnings.extend(certificate.map(|why| format!("the old certificate is shown on: {why}")));
         if config.listen != self.config.listen {
             warnings.push("[listen] changed: that takes a restart".to_owned());
         }

@@ -26,7 +26,7 @@ use crate::hook::{Runner, RunnerEvent};
 use crate::ids::{Generation, ProbeIndex, ServiceName};
 use crate::notify::Notifier;
 use crate::probe::{Assignment, Prober};
-use crate::server::{CertificateFiles, EncryptedSpec, ListenSpec, Listeners, LocalAddrs, Notices};
+use crate::server::{EncryptedSpec, ListenSpec, Listeners, LocalAddrs, Notices};
 use crate::store::{Counters, Opened, Store};
 use crate::telemetry;
 use crate::time::Now;
@@ -164,10 +164,7 @@ fn listen_spec(config: &Config) -> ListenSpec {
                 tls: listen.tls.clone(),
                 https: listen.https.clone(),
                 quic: listen.quic.clone(),
-                certificate: CertificateFiles {
-                    certificate: listen.certificate.clone(),
-                    key: listen.key.clone(),
-                },
+                certificate: listen.files.clone(),
             }),
     }
 }

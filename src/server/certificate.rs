@@ -8,28 +8,12 @@ use std::fs::metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
-use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::ServerCertVerifier;
-use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::{Error as PemError, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{CertificateError, Error, RootCertStore};
 
-use super::error::BindProblem;
+use crate::certificate::{CertificateFiles, CertificateProblem, Pair, read};
 use crate::time::Wall;
-
-/// Where certificate and key lie.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CertificateFiles {
-    /// A PEM file: the server's certificate, then its issuers.
-    pub certificate: PathBuf,
-    /// A PEM file: the certificate's private key.
-    pub key: PathBuf,
-}
 
 /// The certificate that clients are shown.
 #[derive(Debug)]
@@ -48,13 +32,6 @@ struct Shown {
     looked: Print,
     /// Why they were not taken when they were last read.
     refused: Option<String>,
-}
-
-/// Certificate and key, which belong together.
-#[derive(Clone, Debug)]
-struct Pair {
-    key: Arc<CertifiedKey>,
-    not_after: Option<Wall>,
 }
 
 /// What tells two states of a file apart without reading it; `None` if it cannot be asked.
@@ -87,7 +64,7 @@ pub enum Renewal {
 
 impl Certificate {
     /// Reads the files and makes sure that certificate and key fit.
-    pub(super) fn open(files: &CertificateFiles) -> Result<Certificate, Vec<BindProblem>> {
+    pub(super) fn open(files: &CertificateFiles) -> Result<Certificate, Vec<CertificateProblem>> {
         let print = print(files);
         let pair = read(files)?;
         Ok(Certificate {
@@ -135,7 +112,7 @@ impl Certificate {
         let mut shown = self.shown.write().unwrap_or_else(PoisonError::into_inner);
         shown.read = print;
         shown.looked = print;
-        let pair = match found.and_then(|pair| shown.pair.yields_to(pair, now)) {
+        let pair = match found.and_then(|pair| yields_to(&shown.pair, pair, now)) {
             Ok(pair) => pair,
             Err(why) => {
                 shown.refused = Some(why.clone());
@@ -159,76 +136,13 @@ impl ResolvesServerCert for Certificate {
     }
 }
 
-impl Pair {
-    /// `new`, unless it has ended and this one has not: somebody put back an old file.
-    fn yields_to(&self, new: Pair, now: Wall) -> Result<Pair, String> {
-        let ended = |pair: &Pair| pair.not_after.is_some_and(|end| end < now);
-        if ended(&new) && !ended(self) {
-            return Err("the certificate has expired: renew it".to_owned());
-        }
-        Ok(new)
+/// `new` in the place of `old`, unless it has ended and that one has not: somebody put back an old
+/// file.
+fn yields_to(old: &Pair, new: Pair, now: Wall) -> Result<Pair, String> {
+    if new.has_ended(now) && !old.has_ended(now) {
+        return Err("the certificate has expired: renew it".to_owned());
     }
-}
-
-/// Reads both files, and makes sure that they fit.
-fn read(files: &CertificateFiles) -> Result<Pair, Vec<BindProblem>> {
-    let certificates = CertificateDer::pem_file_iter(&files.certificate)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .and_then(|found| match found.is_empty() {
-            true => Err(PemError::NoItemsFound),
-            false => Ok(found),
-        })
-        .map_err(|error| BindProblem::Certificate {
-            path: files.certificate.clone(),
-            why: in_words(&error, "a certificate"),
-        });
-    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| BindProblem::Key {
-        path: files.key.clone(),
-        why: in_words(&error, "a private key"),
-    });
-    let (certificates, key) = match (certificates, key) {
-        (Ok(certificates), Ok(key)) => (certificates, key),
-        (certificates, key) => {
-            return Err(certificates.err().into_iter().chain(key.err()).collect());
-        }
-    };
-    let provider = provider();
-    let not_after = certificates
-        .first()
-        .and_then(|certificate| end_of(certificate, &provider));
-    let key = CertifiedKey::from_der(certificates, key, &provider).map_err(|error| {
-        vec![BindProblem::Pair {
-            certificate: files.certificate.clone(),
-            key: files.key.clone(),
-            why: error.to_string(),
-        }]
-    })?;
-    Ok(Pair {
-        key: Arc::new(key),
-        not_after,
-    })
-}
-
-/// The cryptography of all our TLS.
-pub(super) fn provider() -> Arc<CryptoProvider> {
-    Arc::new(rustls::crypto::ring::default_provider())
-}
-
-/// When `certificate` ends: what the verifier that clients use says about it at the end of time.
-fn end_of(certificate: &CertificateDer<'_>, provider: &Arc<CryptoProvider>) -> Option<Wall> {
-    let mut roots = RootCertStore::empty();
-    roots.add(certificate.clone()).ok()?;
-    let verifier = WebPkiServerVerifier::builder_with_provider(roots.into(), Arc::clone(provider))
-        .build()
-        .ok()?;
-    let name = ServerName::try_from("any.invalid").ok()?;
-    let at_the_end = UnixTime::since_unix_epoch(Duration::MAX);
-    match verifier.verify_server_cert(certificate, &[], &name, &[], at_the_end) {
-        Err(Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. })) => {
-            Some(Wall(not_after.as_secs().saturating_mul(1000)))
-        }
-        Ok(_) | Err(_) => None,
-    }
+    Ok(new)
 }
 
 fn print(files: &CertificateFiles) -> Print {
@@ -248,18 +162,7 @@ fn print_of(path: &Path) -> Option<(u64, u64, u64, i64, i64, i64, i64)> {
     ))
 }
 
-/// What is wrong with a PEM file that should hold `wanted`.
-fn in_words(error: &PemError, wanted: &str) -> String {
-    if let PemError::Io(error) = error {
-        return error.to_string();
-    }
-    if matches!(error, PemError::NoItemsFound) {
-        return format!("does not contain {wanted}");
-    }
-    format!("is not PEM: {error}")
-}
-
-fn in_one_line(problems: &[BindProblem]) -> String {
+fn in_one_line(problems: &[CertificateProblem]) -> String {
     let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
     lines.join("; ")
 }

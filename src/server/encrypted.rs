@@ -13,13 +13,14 @@ use tokio_rustls::TlsAcceptor;
 
 use super::accept::{Stop, listen};
 use super::bind;
-use super::certificate::{Certificate, provider};
+use super::certificate::Certificate;
 use super::error::BindProblem;
 use super::https::Https;
 use super::quic;
 use super::spec::{EncryptedSpec, LocalAddrs};
 use super::stream::Shared;
 use super::tls::Tls;
+use crate::certificate::provider;
 
 /// The names by which the two ends agree on what they speak (ALPN): RFC 7858 and RFC 9103 know
 /// `dot`, RFC 9250 `doq`.
@@ -56,7 +57,7 @@ impl Encrypted {
         let certificate = match Certificate::open(&spec.certificate) {
             Ok(certificate) => Some(Arc::new(certificate)),
             Err(found) => {
-                problems.extend(found);
+                problems.extend(found.into_iter().map(BindProblem::from));
                 None
             }
         };

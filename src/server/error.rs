@@ -2,7 +2,8 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+
+use crate::certificate::CertificateProblem;
 
 /// All that stands in the way of listening.
 #[derive(Debug, thiserror::Error)]
@@ -31,32 +32,9 @@ pub enum BindProblem {
     /// A thread or a pipe could not be had.
     #[error("cannot start the threads of the server: {0}: raise the limit of tasks or descriptors")]
     Resources(#[source] io::Error),
-    /// The certificate's file.
-    #[error("{path}: {why}: name a PEM file with the server's certificate first, then its issuers", path = path.display())]
-    Certificate {
-        /// As configured.
-        path: PathBuf,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// The key's file.
-    #[error("{path}: {why}: name a readable PEM file with one unencrypted private key (PKCS#8, PKCS#1 or SEC1)", path = path.display())]
-    Key {
-        /// As configured.
-        path: PathBuf,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// Both files were read, but TLS will not have them together.
-    #[error("{certificate} with {key}: {why}: the key must be the one that the certificate was made for", certificate = certificate.display(), key = key.display())]
-    Pair {
-        /// The certificate's file.
-        certificate: PathBuf,
-        /// The key's file.
-        key: PathBuf,
-        /// What the TLS library said.
-        why: String,
-    },
+    /// Certificate or key.
+    #[error(transparent)]
+    Certificate(#[from] CertificateProblem),
     /// TLS cannot be set up at all.
     #[error("TLS cannot be set up: {0}: this is a defect, report it")]
     Tls(String),

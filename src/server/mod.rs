@@ -33,7 +33,7 @@ mod tls;
 mod transfers;
 mod udp;
 
-pub use certificate::{Certificate, CertificateFiles, CertificateState, Renewal};
+pub use certificate::{Certificate, CertificateState, Renewal};
 pub use counters::{Count, Counters};
 pub use error::{BindError, BindProblem};
 pub use notices::Notices;

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::certificate::CertificateFiles;
+use crate::certificate::CertificateFiles;
 
 /// Where to listen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use hickory_proto::rr::RecordType;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use switchback::certificate::{CertificateFiles, CertificateProblem};
 use switchback::clock;
-use switchback::server::{BindProblem, CertificateFiles, ListenSpec, Listeners, Renewal};
+use switchback::server::{BindProblem, ListenSpec, Listeners, Renewal};
 use switchback::time::Wall;
 
 use crate::fixture::{SRV, query};
@@ -63,7 +64,10 @@ fn a_bad_certificate_and_a_bad_key_are_both_told() {
     mixed.key = other.key;
     let error = problems(mixed);
     assert!(
-        matches!(error.problems[..], [BindProblem::Pair { .. }]),
+        matches!(
+            error.problems[..],
+            [BindProblem::Certificate(CertificateProblem::Pair { .. })]
+        ),
         "{error}"
     );
 

@@ -154,12 +154,29 @@ fn an_operator_renews_the_certificate_and_sees_how_it_stands() {
     let reload = daemon.ask_control("reload", false);
     let said = String::from_utf8_lossy(&reload.stdout).into_owned()
         + &String::from_utf8_lossy(&reload.stderr);
-    assert!(said.contains("the old certificate is shown on"), "{said}");
+    assert!(said.contains("the key must be the one"), "{said}");
+    assert!(said.contains("nothing has changed"), "{said}");
     assert!(daemon.answers_with(&daemon.path("good.pem")));
-    let status = daemon.status();
-    let alarm = status["alarms"][0].as_str().unwrap();
-    assert!(alarm.contains("the key must be the one"), "{alarm}");
+    // It is seen without a word too.
+    eventually("an alarm", || {
+        let status = daemon.status();
+        let alarm = status["alarms"][0].as_str().unwrap_or_default();
+        alarm.contains("the old certificate is shown on")
+    });
     assert_eq!(daemon.ask_control("status", false).status.code(), Some(1));
+
+    // A pair that fits, beside a configuration that is refused: nothing of it is taken.
+    let config = fs::read_to_string(daemon.path("switchback.toml")).unwrap();
+    fs::write(
+        daemon.path("switchback.toml"),
+        format!("{config}\nnonsense = 1\n"),
+    )
+    .unwrap();
+    certificate_until(&daemon.folder, "refused", 2090);
+    daemon.put("refused");
+    assert_eq!(daemon.ask_control("reload", false).status.code(), Some(1));
+    assert!(daemon.answers_with(&daemon.path("good.pem")));
+    fs::write(daemon.path("switchback.toml"), config).unwrap();
 
     // A pair that fits, by signal.
     certificate_until(&daemon.folder, "last", 2100);

@@ -11,10 +11,9 @@ use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use switchback::certificate::CertificateFiles;
 use switchback::clock;
-use switchback::server::{
-    Certificate, CertificateFiles, EncryptedSpec, ListenSpec, Listeners, Serving,
-};
+use switchback::server::{Certificate, EncryptedSpec, ListenSpec, Listeners, Serving};
 use switchback::snapshot::Snapshot;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
