@@ -4,6 +4,8 @@
 
 use std::fmt::Display;
 use std::io::IsTerminal;
+use std::net::SocketAddr;
+use std::path::Path;
 
 use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
@@ -117,6 +119,19 @@ pub fn zone_expired(origin: &Name, refreshed: Wall) {
     error!(
         "zone {origin}: expired, no primary has answered since {refreshed}; it is answered \
          SERVFAIL until one does"
+    );
+}
+
+/// A secondary that was silent follows again.
+pub fn secondary_follows(address: SocketAddr) {
+    info!("secondary {address} follows again");
+}
+
+/// A zone is transferred no more: its version is gone from the disk.
+pub fn zone_forgotten(path: &Path) {
+    info!(
+        "{}: removed, its zone is transferred no more",
+        path.display()
     );
 }
 

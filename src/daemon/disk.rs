@@ -97,6 +97,11 @@ impl Disk {
         }
     }
 
+    /// Whether anything is remembered.
+    pub(super) fn has_store(&self) -> bool {
+        self.store.is_some()
+    }
+
     /// Why nothing can be written, if it cannot.
     pub(super) fn failed(&self) -> Option<&str> {
         self.failed.as_deref()
@@ -121,6 +126,16 @@ impl Disk {
             table: Table::Secondaries,
             key: key.clone(),
             json: json(memory),
+        };
+        self.unwritten.insert(("secondary", key), write);
+    }
+
+    /// Notes that a zone is transferred no more.
+    pub(super) fn forget_deadline(&mut self, origin: &Name) {
+        let key = origin.to_lower().to_string();
+        let write = Write::Delete {
+            table: Table::Secondaries,
+            key: key.clone(),
         };
         self.unwritten.insert(("secondary", key), write);
     }

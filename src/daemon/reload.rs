@@ -98,7 +98,7 @@ impl Core {
         self.tell_secondaries();
         self.engine = engine;
         self.config = config;
-        self.secondaries.adopt(followed);
+        self.secondaries.adopt(followed, &mut self.disk);
         self.held.clear();
         Ok(())
     }

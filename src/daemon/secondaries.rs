@@ -30,7 +30,7 @@ const VISITS: usize = 8;
 pub(super) struct Secondaries {
     images: Images,
     zones: BTreeMap<Name, Followed>,
-    /// What is remembered of zones, those that no configuration names any more among them.
+    /// What is remembered of them.
     memories: BTreeMap<Name, Memory>,
     ends: mpsc::Sender<VisitEnd>,
     waiting: VecDeque<Job>,
@@ -99,13 +99,14 @@ pub(super) fn channel() -> (mpsc::Sender<VisitEnd>, mpsc::Receiver<VisitEnd>) {
 }
 
 impl Secondaries {
-    /// The zones of a configuration, as the disk has them.
+    /// The zones of a configuration, as the disk has them; what else it has goes.
     pub(super) fn open(
         config: &Config,
         memories: BTreeMap<Name, Memory>,
         ends: mpsc::Sender<VisitEnd>,
-        now: Now,
+        disk: &mut Disk,
     ) -> Secondaries {
+        let now = clock::now();
         let mut secondaries = Secondaries {
             images: Images::of(&config.state_dir),
             zones: BTreeMap::new(),
@@ -125,6 +126,7 @@ impl Secondaries {
             followed.is_followed = is_followed(zone);
             secondaries.zones.insert(origin.clone(), followed);
         }
+        secondaries.forget_others(disk);
         secondaries
     }
 
@@ -226,13 +228,37 @@ impl Secondaries {
     }
 
     /// Takes what [`Secondaries::reconfigured`] made.
-    pub(super) fn adopt(&mut self, zones: BTreeMap<Name, Followed>) {
+    pub(super) fn adopt(&mut self, zones: BTreeMap<Name, Followed>, disk: &mut Disk) {
         self.zones = zones;
+        self.forget_others(disk);
         self.is_stirred = true;
         self.waiting.retain(|job| {
             let zone = self.zones.get(&job.origin);
             zone.is_some_and(|zone| zone.visit == Some(job.visit))
         });
+    }
+
+    /// Removes from the disk what it has of zones that are transferred no more. A visit that is
+    /// under way may leave a version behind, until this is called again.
+    fn forget_others(&mut self, disk: &mut Disk) {
+        if !disk.has_store() {
+            // A plain server: the state belongs to another configuration.
+            return;
+        }
+        let zones = &self.zones;
+        self.memories.retain(|origin, _| {
+            let is_kept = zones.contains_key(origin);
+            if !is_kept {
+                disk.forget_deadline(origin);
+            }
+            is_kept
+        });
+        match tokio::task::block_in_place(|| self.images.forget_others(zones.keys())) {
+            Ok(removed) => removed
+                .iter()
+                .for_each(|path| telemetry::zone_forgotten(path)),
+            Err(error) => telemetry::warning(&error),
+        }
     }
 
     pub(super) fn zones(&self) -> &BTreeMap<Name, Followed> {

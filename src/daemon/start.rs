@@ -202,7 +202,7 @@ async fn open(
     let engine = Engine::new(config.policy.clone(), memory, clock::now());
     let mut disk = Disk::new(store);
     let (ends, visits) = secondaries::channel();
-    let secondaries = Secondaries::open(&config, deadlines, ends, clock::now());
+    let secondaries = Secondaries::open(&config, deadlines, ends, &mut disk);
     let publisher = Publisher::start(
         Ground::new(&config, secondaries.zones()),
         numbers,

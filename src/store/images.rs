@@ -1,6 +1,7 @@
 //! Versions of transferred zones, a file each: large, rarely written, read at a start. They lie
 //! in `zones` in the state directory.
 
+use std::collections::HashSet;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -13,6 +14,7 @@ use crate::zone::{Name, Received, RecordRef};
 
 /// A file's name has 255 octets at most, with room for an ending; longer ones become a number.
 const MAX_STEM: usize = 200;
+const ENDING: &str = "image";
 
 /// The images of one state directory.
 #[derive(Clone, Debug)]
@@ -35,7 +37,7 @@ impl Images {
     /// Where the image of `origin` lies, or would.
     #[must_use]
     pub fn path(&self, origin: &Name) -> PathBuf {
-        self.directory.join(format!("{}.image", stem(origin)))
+        self.directory.join(format!("{}.{ENDING}", stem(origin)))
     }
 
     /// Writes a version of the zone `origin` in place of the one before: when this returns it is
@@ -79,6 +81,35 @@ impl Images {
         fs::rename(&building, path)?;
         // A rename is durable when the directory is.
         File::open(&self.directory)?.sync_all()
+    }
+
+    /// Removes the images of all zones but these, and returns where they lay. What is no image of
+    /// ours stays.
+    ///
+    /// # Errors
+    /// What the disk said.
+    pub fn forget_others<'n>(
+        &self,
+        origins: impl Iterator<Item = &'n Name>,
+    ) -> Result<Vec<PathBuf>, StoreError> {
+        let kept: HashSet<PathBuf> = origins.map(|origin| self.path(origin)).collect();
+        let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let failed = |error| StoreError::io(&self.directory, "remove old zones", error);
+        let entries = match fs::read_dir(&self.directory) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(failed(error)),
+        };
+        let mut removed = Vec::new();
+        for entry in entries {
+            let path = entry.map_err(failed)?.path();
+            let is_image = path.extension().is_some_and(|ending| ending == ENDING);
+            if is_image && !kept.contains(&path) {
+                fs::remove_file(&path).map_err(failed)?;
+                removed.push(path);
+            }
+        }
+        Ok(removed)
     }
 
     /// The version of `origin` that was written last; `None` if there is none.
@@ -164,6 +195,14 @@ mod tests {
             let nothing = Received::new(&origin);
             assert_eq!(images.read(&origin).unwrap(), Some((header, nothing)));
         }
+        let other = directory.path().join("zones/notes.txt");
+        fs::write(&other, "mine").unwrap();
+        let kept = images.forget_others([&origin].into_iter()).unwrap();
+        assert_eq!(kept, Vec::<PathBuf>::new());
+        fs::write(images.path(&"gone.test.".parse().unwrap()), "").unwrap();
+        let removed = images.forget_others([&origin].into_iter()).unwrap();
+        assert!(removed.len() == 1 && removed[0].ends_with("gone.test.image"));
+        assert!(other.exists() && images.read(&origin).unwrap().is_some());
         fs::write(images.path(&origin), "switchback zone 1\nno").unwrap();
         assert!(
             images
