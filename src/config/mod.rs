@@ -31,7 +31,7 @@ mod zones;
 
 pub use duration::{DurationError, parse as parse_duration, show as show_duration};
 pub use problem::{Problem, Problems, Warning};
-pub use secondaries::Secondaries;
+pub use secondaries::{Following, Secondaries};
 pub use zones::{LoadedZone, Source};
 
 use std::collections::BTreeMap;
@@ -68,6 +68,8 @@ pub struct Config {
     pub settings: Arc<Settings>,
     /// The zones, with unique origins.
     pub zones: Vec<LoadedZone>,
+    /// What concerns the secondaries of all zones.
+    pub following: Following,
     /// What messages may be signed with.
     pub keys: Arc<Keys>,
     /// Pools, services, reference targets.
@@ -141,8 +143,6 @@ pub fn load(path: &Path) -> Result<(Config, Vec<Warning>), Problems> {
     }
 }
 
-/// Reads `text` as the configuration that stands at `path`, and the zone files it names.
-///
 fn unread(path: &Path, error: &std::io::Error) -> Problems {
     let mut notes = Notes::new(&path.display().to_string(), "");
     notes.error(
@@ -152,6 +152,8 @@ fn unread(path: &Path, error: &std::io::Error) -> Problems {
     notes.into_problems()
 }
 
+/// Reads `text` as the configuration that stands at `path`, and the zone files it names.
+///
 /// # Errors
 /// Everything that is wrong with them, at once.
 pub fn read(path: &Path, text: &str) -> Result<(Config, Vec<Warning>), Problems> {
@@ -242,6 +244,7 @@ pub fn plain(listen: &[SocketAddr], zones: &[(String, PathBuf)]) -> Result<Confi
         },
         settings: Arc::new(settings),
         zones: loaded.loaded,
+        following: Following::default(),
         keys: Arc::default(),
         policy: Policy::default(),
         probes: BTreeMap::new(),
@@ -261,6 +264,7 @@ fn model(spec: Spec, base: &Base, notes: &mut Notes) -> Option<Config> {
         pools,
         services,
         reference,
+        secondaries: following,
     } = spec;
     let or = |value: Option<At<String>>, default: &str| {
         value.unwrap_or_else(|| At {
@@ -282,6 +286,7 @@ fn model(spec: Spec, base: &Base, notes: &mut Notes) -> Option<Config> {
     let pools = pools::read(&pools, probe.as_ref(), base, notes);
     let services = services::read(&services, &pools, &zones, base, notes);
     zones.check_ownership(&pools, &services, notes);
+    let following = secondaries::following(following, notes);
     let references = reference.map_or_else(Vec::new, |table| references(table, notes));
     let bare = |(name, records): (ServiceName, Vec<At<ServiceRecord>>)| {
         (
@@ -294,6 +299,7 @@ fn model(spec: Spec, base: &Base, notes: &mut Notes) -> Option<Config> {
         listen: listen?,
         settings: Arc::new(settings),
         zones: zones.loaded,
+        following,
         keys: Arc::clone(keys.keys()),
         policy: Policy {
             pools: pools.pools,

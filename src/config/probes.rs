@@ -212,7 +212,7 @@ fn domains_of(
     domains
 }
 
-fn within(
+pub(super) fn within(
     key: &str,
     value: Option<At<Duration>>,
     default: Duration,

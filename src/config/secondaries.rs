@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::names;
 use super::paths::Base;
+use super::probes::within;
 use super::problem::{At, Notes};
 use super::spec::List;
-use super::spec_transfers::{KeySpec, PermitSpec, TargetSpec};
+use super::spec_transfers::{KeySpec, PermitSpec, SecondariesTable, TargetSpec};
 use crate::files;
 use crate::snapshot::{Network, Permit, Target};
 use crate::tsig::{Algorithm, Key, Keys};
@@ -19,6 +21,12 @@ use crate::zone::Name;
 const DNS_PORT: u16 = 53;
 /// A file with a secret is no longer than this.
 const MAX_SECRET: u64 = 4096;
+
+/// The histories of all zones take so much unless it is said.
+const HISTORY_MIB: u16 = 64;
+/// So long a secondary may be silent unless it is said: NOTIFY has been repeated seven times.
+const ALARM_AFTER: Duration = Duration::from_secs(120);
+const ALARMS_AFTER: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(86_400));
 
 /// The secondaries of one zone, or of all zones of a directory.
 #[derive(Clone, Debug, Default)]
@@ -123,6 +131,46 @@ fn read_secret(path: &At<String>, base: &Base, notes: &mut Notes) -> Option<At<S
             );
             None
         }
+    }
+}
+
+/// What concerns the secondaries of all zones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Following {
+    /// What the histories of all zones may have together, in memory and on the disk.
+    pub history_octets: usize,
+    /// An alarm is raised about a secondary that has not followed a change for so long.
+    pub alarm_after: Duration,
+}
+
+impl Default for Following {
+    fn default() -> Following {
+        Following {
+            history_octets: usize::from(HISTORY_MIB) << 20,
+            alarm_after: ALARM_AFTER,
+        }
+    }
+}
+
+/// Reads `[secondaries]`.
+pub(super) fn following(spec: Option<At<SecondariesTable>>, notes: &mut Notes) -> Following {
+    let Some(At { value: spec, .. }) = spec else {
+        return Following::default();
+    };
+    let SecondariesTable {
+        history_mib,
+        alarm_after,
+    } = spec;
+    if let Some(zero) = history_mib.as_ref().filter(|mib| mib.value == 0) {
+        notes.error(
+            zero.at,
+            "'history_mib' is 0, the history of one zone may take 1 MiB, write 1 or more",
+        );
+    }
+    let mib = history_mib.map_or(HISTORY_MIB, |mib| mib.value);
+    Following {
+        history_octets: usize::from(mib) << 20,
+        alarm_after: within("alarm_after", alarm_after, ALARM_AFTER, ALARMS_AFTER, notes),
     }
 }
 

@@ -9,7 +9,7 @@ use toml::de::DeTable;
 
 use super::problem::{At, Notes};
 use super::reader::{Fields, FromToml, Item, one_of, wrong_type};
-use super::spec_transfers::{KeySpec, PermitSpec, PrimarySpec, TargetSpec};
+use super::spec_transfers::{KeySpec, PermitSpec, PrimarySpec, SecondariesTable, TargetSpec};
 use crate::failover::{OnHalt, Standby};
 use crate::probe::Kind;
 use crate::runbook::{AfterCrash, Condition, Each};
@@ -30,6 +30,7 @@ pub(super) struct Spec {
     pub(super) pools: List<PoolSpec>,
     pub(super) services: List<ServiceSpec>,
     pub(super) reference: Option<At<ReferenceSpec>>,
+    pub(super) secondaries: Option<At<SecondariesTable>>,
 }
 
 /// `[listen]`.
@@ -186,6 +187,7 @@ impl Spec {
             pools: list(&mut fields, "pool"),
             services: list(&mut fields, "service"),
             reference: fields.get("reference"),
+            secondaries: fields.get("secondaries"),
         };
         fields.finish();
         spec

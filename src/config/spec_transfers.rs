@@ -1,5 +1,7 @@
 //! What may be written of transfers, in and out: keys, primaries, permits, targets.
 
+use std::time::Duration;
+
 use super::problem::{At, Notes};
 use super::reader::{Fields, FromToml, Item, wrong_type};
 
@@ -19,6 +21,12 @@ pub(super) struct KeySpec {
     pub(super) secret_file: Option<At<String>>,
 }
 
+/// `[secondaries]`.
+pub(super) struct SecondariesTable {
+    pub(super) history_mib: Option<At<u16>>,
+    pub(super) alarm_after: Option<At<Duration>>,
+}
+
 /// One entry of `transfer`.
 pub(super) struct PermitSpec {
     pub(super) address: Option<At<String>>,
@@ -29,6 +37,18 @@ pub(super) struct PermitSpec {
 pub(super) struct TargetSpec {
     pub(super) address: Option<At<String>>,
     pub(super) key: Option<At<String>>,
+}
+
+impl FromToml for SecondariesTable {
+    fn from_toml(item: &Item<'_>, notes: &mut Notes) -> Option<Self> {
+        let mut fields = Fields::of(item, "[secondaries]", notes)?;
+        let spec = SecondariesTable {
+            history_mib: fields.get("history_mib"),
+            alarm_after: fields.get("alarm_after"),
+        };
+        fields.finish();
+        Some(spec)
+    }
 }
 
 impl FromToml for PrimarySpec {

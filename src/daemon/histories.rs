@@ -215,6 +215,16 @@ fn append(
     history
 }
 
+/// What has to be durable once the bound of all histories has taken those of these zones: they
+/// begin anew where the zones stand in `next`.
+pub(super) fn begin_anew(lost: &[Name], next: &Snapshot, digests: &mut Digests) -> Vec<Write> {
+    let mut writes = Vec::new();
+    for zone in lost.iter().filter_map(|origin| next.zone(origin)) {
+        append(zone, &History::default(), None, digests, &mut writes);
+    }
+    writes
+}
+
 fn replication(who: &Secondaries, history: History) -> Replication {
     Replication {
         permits: Arc::clone(&who.permits),

@@ -14,6 +14,7 @@ mod disk;
 mod error;
 mod explain;
 mod histories;
+mod history_total;
 mod hooks;
 mod orders;
 mod publisher;

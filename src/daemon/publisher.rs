@@ -8,7 +8,8 @@ use arc_swap::ArcSwap;
 
 use super::DaemonError;
 use super::disk::Disk;
-use super::histories::{Digests, Prepared, carry_on, restore};
+use super::histories::{Digests, Prepared, begin_anew, carry_on, restore};
+use super::history_total::Grown;
 use super::secondaries::Followed;
 use crate::config::{Config, Secondaries};
 use crate::failover::{Policy, Publication};
@@ -42,6 +43,8 @@ pub(super) struct Ground {
     /// Of the zones that have any.
     secondaries: BTreeMap<Name, Secondaries>,
     keys: Arc<Keys>,
+    /// What the histories of all zones may have together.
+    history_octets: usize,
 }
 
 /// Where serials and generations come from.
@@ -60,6 +63,7 @@ pub(super) struct Publisher {
     publications: BTreeMap<ServiceName, Publication>,
     snapshots: Arc<ArcSwap<Snapshot>>,
     digests: Digests,
+    grown: Grown,
 }
 
 impl Ground {
@@ -108,6 +112,7 @@ impl Ground {
                 .collect(),
             secondaries: secondaries(config),
             keys: Arc::clone(&config.keys),
+            history_octets: config.following.history_octets,
             zones,
             touched,
             sources: sources(config),
@@ -203,6 +208,10 @@ impl Publisher {
         let (stored, mut digests) = (disk.histories()?, Digests::default());
         let writes = restore(stored, &mut snapshot, &ground.secondaries, &mut digests);
         disk.note_histories(writes);
+        let mut grown = Grown::default();
+        let most = ground.history_octets;
+        let lost = grown.keep_within(most, &mut snapshot);
+        disk.note_histories(begin_anew(&lost, &snapshot, &mut digests));
         disk.commit(Vec::new());
         let snapshots = Arc::new(ArcSwap::from_pointee(snapshot));
         Ok(Publisher {
@@ -212,6 +221,7 @@ impl Publisher {
             publications,
             snapshots,
             digests,
+            grown,
         })
     }
 
@@ -307,6 +317,9 @@ impl Publisher {
         let (who, digests) = (&next.secondaries, &mut self.digests);
         let writes = carry_on(&before, &mut snapshot, who, prepared, digests);
         disk.note_histories(writes);
+        let most = next.history_octets;
+        let lost = self.grown.keep_within(most, &mut snapshot);
+        disk.note_histories(begin_anew(&lost, &snapshot, &mut self.digests));
         // A disk that fails is tried again by the core, and holds up no swap.
         if disk.failed().is_none() {
             disk.commit(Vec::new());

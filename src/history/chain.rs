@@ -13,7 +13,11 @@ pub const MOST_OCTETS: usize = 1 << 20;
 
 /// The last differences of a zone, the oldest first. Cloning shares them.
 #[derive(Clone, Debug, Default)]
-pub struct History(Arc<[Arc<Difference>]>);
+pub struct History {
+    differences: Arc<[Arc<Difference>]>,
+    /// The octets of all of them.
+    size: usize,
+}
 
 impl History {
     /// A chain of differences. What stands before a gap is left out, for nobody could get over
@@ -21,47 +25,56 @@ impl History {
     #[must_use]
     pub fn of(differences: impl IntoIterator<Item = Arc<Difference>>) -> History {
         let all: Vec<_> = differences.into_iter().collect();
-        let (mut octets, mut begin, mut follows) = (0, all.len(), None);
+        let (mut size, mut begin, mut follows) = (0, all.len(), None);
         for (at, difference) in all.iter().enumerate().rev() {
-            octets += difference.size();
+            let with_it = size + difference.size();
             let is_linked = follows.is_none_or(|serial| serial == difference.to);
-            if !is_linked || octets > MOST_OCTETS || all.len() - at > MOST_DIFFERENCES {
+            if !is_linked || with_it > MOST_OCTETS || all.len() - at > MOST_DIFFERENCES {
                 break;
             }
-            (begin, follows) = (at, Some(difference.from));
+            (size, begin, follows) = (with_it, at, Some(difference.from));
         }
-        History(all.get(begin..).unwrap_or(&[]).into())
+        History {
+            differences: all.get(begin..).unwrap_or(&[]).into(),
+            size,
+        }
     }
 
     /// The history with one more difference; without those before it, if it does not follow
     /// them.
     #[must_use]
     pub fn with(&self, next: Arc<Difference>) -> History {
-        History::of(self.0.iter().cloned().chain([next]))
+        History::of(self.differences.iter().cloned().chain([next]))
     }
 
     /// How many differences there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.differences.len()
     }
 
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.differences.is_empty()
+    }
+
+    /// The octets of all differences.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.size
     }
 
     /// The serial that it reaches back to.
     #[must_use]
     pub fn oldest(&self) -> Option<Serial> {
-        self.0.first().map(|difference| difference.from)
+        self.differences.first().map(|difference| difference.from)
     }
 
     /// The serial that it ends at.
     #[must_use]
     pub fn newest(&self) -> Option<Serial> {
-        self.0.last().map(|difference| difference.to)
+        self.differences.last().map(|difference| difference.to)
     }
 
     /// The octets of the differences that follow `serial`; `None` if it does not reach there.
@@ -95,9 +108,9 @@ impl History {
 
     fn following(&self, serial: Serial) -> Option<&[Arc<Difference>]> {
         let begin = self
-            .0
+            .differences
             .iter()
             .position(|difference| difference.from == serial)?;
-        self.0.get(begin..)
+        self.differences.get(begin..)
     }
 }
