@@ -13,6 +13,7 @@ use super::hooks::{Hooks, input_of};
 use super::orders::Taken;
 use super::publisher::Publisher;
 use super::secondaries::{Secondaries, VisitEnd};
+use super::silence::Silence;
 use crate::admin::Response;
 use crate::answer::Notice;
 use crate::clock;
@@ -71,6 +72,8 @@ pub(super) struct Core {
     pub(super) notifier: Option<Notifier>,
     /// An order that was taken, and is answered when what follows from it is durable.
     pub(super) ordered: Option<Taken>,
+    /// Who of them does not follow.
+    pub(super) silence: Silence,
     /// The latest operation of each service that ended since the start.
     pub(super) ended: BTreeMap<ServiceName, Operation>,
 }
@@ -141,6 +144,7 @@ impl Core {
             .into_iter()
             .chain(self.retry_at)
             .chain(self.secondaries.poll_timeout())
+            .chain(self.silence.poll_timeout())
             .chain(deadline);
         let wake = wake.min().map(clock::instant);
         let time = async {
@@ -248,6 +252,7 @@ impl Core {
                 }
             }
             self.set_retry(now.mono);
+            self.look_for_silence(now.mono);
             // A call that could not be made, or a disk that fails, is news for the engine.
             if !self.engine.has_actions() {
                 self.answer_order(now);
@@ -345,9 +350,10 @@ impl Core {
     }
 
     /// After a swap. It waits for nobody.
-    pub(super) fn tell_secondaries(&self) {
+    pub(super) fn tell_secondaries(&mut self) {
         if let Some(notifier) = &self.notifier {
             notifier.wake();
+            self.silence.begin(clock::mono());
         }
     }
 

@@ -20,6 +20,7 @@ mod orders;
 mod publisher;
 mod reload;
 mod secondaries;
+mod silence;
 mod start;
 mod status;
 mod zone_status;

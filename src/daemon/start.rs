@@ -18,6 +18,7 @@ use super::disk::{Disk, read_deadlines, read_memory};
 use super::hooks::Hooks;
 use super::publisher::{Ground, Numbers, Publisher};
 use super::secondaries::{self, Secondaries};
+use super::silence::Silence;
 use crate::admin::ControlSocket;
 use crate::clock;
 use crate::config::{self, Config};
@@ -112,6 +113,7 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()>) -> Result
         core.serving = Some(listeners.serve(core.publisher.snapshots()));
         let snapshots = core.publisher.snapshots();
         core.notifier = Some(Notifier::start(snapshots, &addresses.dns));
+        core.silence.begin(clock::mono());
         telemetry::ready(&texts(&addresses));
         if let Some(ready) = options.ready {
             // Whoever waited for it may have gone.
@@ -227,6 +229,7 @@ async fn open(
         serving: None,
         certificate: None,
         notifier: None,
+        silence: Silence::default(),
         started,
         notices,
         unpublished: None,

@@ -199,6 +199,7 @@ impl Core {
         if let Some(certificate) = &self.certificate {
             alarms.extend(certificate::alarms(certificate, now.wall));
         }
+        alarms.extend(self.silence.alarms().cloned());
         alarms.extend(self.notices.iter().cloned());
         alarms
     }

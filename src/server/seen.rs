@@ -29,6 +29,8 @@ pub struct Sighting {
     pub serial: Serial,
     /// When.
     pub at: Wall,
+    /// The latest serial that it was given in a transfer.
+    pub taken: Option<Serial>,
 }
 
 /// The latest question of each secondary.
@@ -41,13 +43,25 @@ impl Seen {
         let client = client.to_canonical();
         let mut targets = zone.replication().targets.iter();
         if targets.any(|target| target.address.ip() == client) {
-            let sighting = Sighting {
+            let serial = zone.serial();
+            let mut all = self.lock();
+            let entry = all.entry((zone.origin().clone(), client));
+            let sighting = entry.or_insert(Sighting {
                 asked,
-                serial: zone.serial(),
+                serial,
                 at,
+                taken: None,
+            });
+            let taken = match asked {
+                Asked::Soa => sighting.taken,
+                Asked::Changes | Asked::Zone => Some(serial),
             };
-            self.lock()
-                .insert((zone.origin().clone(), client), sighting);
+            *sighting = Sighting {
+                asked,
+                serial,
+                at,
+                taken,
+            };
         }
     }
 
@@ -55,9 +69,14 @@ impl Seen {
     pub(super) fn merge_into(&self, all: &mut BTreeMap<(Name, IpAddr), Sighting>) {
         for (key, sighting) in &*self.lock() {
             let known = all.entry(key.clone()).or_insert(*sighting);
+            let taken = match (known.taken, sighting.taken) {
+                (Some(one), Some(other)) if one.is_newer_than(other) => Some(one),
+                (one, other) => other.or(one),
+            };
             if sighting.at > known.at {
                 *known = *sighting;
             }
+            known.taken = taken;
         }
     }
 
