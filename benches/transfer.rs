@@ -23,6 +23,8 @@ mod patience;
 mod peers;
 #[path = "../tests/secondaries/primary.rs"]
 mod primary;
+#[path = "../tests/shared/programs.rs"]
+mod programs;
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
@@ -44,7 +46,8 @@ use switchback::tsig::{Key, Keys};
 use switchback::zone::{self, Name};
 
 use fixture::{ZONE, query, serial_of_soa};
-use peers::{PEERS, Secondary, free_port};
+use peers::{PEERS, Secondary};
+use programs::free_port;
 
 /// Between two swaps: every secondary has settled by then.
 const SETTLE: Duration = Duration::from_millis(1500);

@@ -6,16 +6,20 @@
     reason = "the lint knows test functions, not what they call; what is left out is said"
 )]
 
+mod failover;
 #[path = "../federation/patience.rs"]
 #[allow(dead_code, reason = "another test's ways to wait, not all of them")]
 mod patience;
 mod peers;
 mod primary;
+#[path = "../shared/programs.rs"]
+mod programs;
 
 use std::process::Command;
 
-use peers::{PEERS, Secondary, free_port};
+use peers::{PEERS, Secondary};
 use primary::{Key, ORIGIN, Primary, all_acknowledged, dig, in_order, records};
+use programs::free_port;
 
 /// Whether `dig` is installed; says so if not.
 fn has_dig() -> bool {
@@ -28,6 +32,11 @@ fn has_dig() -> bool {
 
 /// The primary with every secondary that is installed.
 fn everybody() -> (Primary, Vec<Secondary>) {
+    everybody_with("")
+}
+
+/// The same, with `more` in the primary's configuration.
+fn everybody_with(more: &str) -> (Primary, Vec<Secondary>) {
     let installed = PEERS.into_iter().filter_map(|peer| {
         let program = peer.program();
         if program.is_none() {
@@ -40,7 +49,7 @@ fn everybody() -> (Primary, Vec<Secondary>) {
         .iter()
         .map(|(peer, port, _)| (*port, peer.key))
         .collect();
-    let primary = Primary::start(&told);
+    let primary = Primary::start_with(&told, more);
     let secondaries = installed
         .into_iter()
         .map(|(peer, port, program)| peer.start(&program, port, primary.port))

@@ -1,11 +1,10 @@
 //! NSD, Knot and named as secondaries of one zone, each on a loopback port of its own.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 
 use crate::patience::until;
 use crate::primary::{BOUND, Key, ORIGIN, dig};
+use crate::programs::{Process, installed};
 
 /// A name server that can be a secondary.
 #[derive(Clone, Copy)]
@@ -58,23 +57,15 @@ pub(crate) const PEERS: [Peer; 3] = [
 pub(crate) struct Secondary {
     pub(crate) peer: Peer,
     pub(crate) port: u16,
-    child: Child,
+    // Dropped before the folder that it works in.
+    _process: Process,
     folder: tempfile::TempDir,
-}
-
-/// A port that is free now.
-pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }
 
 impl Peer {
     /// Where its program is, if it is installed.
     pub(crate) fn program(&self) -> Option<PathBuf> {
-        std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
-            .chain(["/usr/sbin".into(), "/usr/local/sbin".into()])
-            .map(|folder| folder.join(self.program))
-            .find(|path| path.exists())
+        installed(self.program)
     }
 
     /// Starts it on `port`, as a secondary of the primary on another.
@@ -83,19 +74,10 @@ impl Peer {
         let config = folder.path().join("server.conf");
         let text = (self.config)(folder.path(), port, primary, &self.key);
         std::fs::write(&config, text).unwrap();
-        let log = std::fs::File::create(folder.path().join("output")).unwrap();
-        let child = Command::new(program)
-            .args(self.arguments)
-            .arg(&config)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
         Secondary {
             peer: self,
             port,
-            child,
+            _process: Process::start(program, self.arguments, &config, folder.path()),
             folder,
         }
     }
@@ -187,13 +169,5 @@ impl Secondary {
     /// All that it serves, a line for each record, sorted.
     pub(crate) fn contents(&self) -> Vec<String> {
         crate::primary::records(&dig(self.port, None, &["+onesoa", ORIGIN, "AXFR"]))
-    }
-}
-
-impl Drop for Secondary {
-    fn drop(&mut self) {
-        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).unwrap());
-        let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM);
-        let _ = self.child.wait();
     }
 }

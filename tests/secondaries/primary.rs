@@ -8,7 +8,8 @@ use std::time::Duration;
 use switchback::admin::{self, Answer, Request, Status};
 
 use crate::patience::{until, wait_for};
-use crate::peers::{PEERS, free_port};
+use crate::peers::PEERS;
+use crate::programs::free_port;
 
 pub(crate) const ORIGIN: &str = "contoso.test.";
 /// No test waits longer for anything that should happen.
@@ -42,6 +43,11 @@ impl Primary {
     /// Starts to serve the first version of the zone, and to tell `secondaries`, ports of
     /// loopback with the key of each.
     pub(crate) fn start(secondaries: &[(u16, Key)]) -> Primary {
+        Primary::start_with(secondaries, "")
+    }
+
+    /// The same, with `more` at the end of the configuration.
+    pub(crate) fn start_with(secondaries: &[(u16, Key)], more: &str) -> Primary {
         let folder = tempfile::tempdir().unwrap();
         let made = rcgen::generate_simple_self_signed(["edge.test".to_owned()]).unwrap();
         fs::write(folder.path().join("cert.pem"), made.cert.pem()).unwrap();
@@ -49,7 +55,7 @@ impl Primary {
         fs::write(folder.path().join("key.pem"), key).unwrap();
         let (port, tls_port) = (free_port(), free_port());
         let config = folder.path().join("switchback.toml");
-        fs::write(&config, text_of(port, tls_port, secondaries)).unwrap();
+        fs::write(&config, text_of(port, tls_port, secondaries) + more).unwrap();
         fs::write(folder.path().join("zone"), zone(0)).unwrap();
         let primary = Primary {
             child: spawn(&config),

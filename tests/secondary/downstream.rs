@@ -2,16 +2,13 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-
-use crate::primary::{ORIGIN, installed};
+use crate::primary::ORIGIN;
+use crate::programs::{Process, installed};
 
 /// It ends with the value.
 pub(crate) struct Downstream {
-    child: Child,
+    _process: Process,
     pub(crate) port: u16,
 }
 
@@ -30,23 +27,11 @@ impl Downstream {
         );
         let path = folder.join("server.conf");
         fs::write(&path, config).unwrap();
-        let log = fs::File::create(folder.join("output")).unwrap();
-        let child = Command::new(installed("knotd").unwrap())
-            .arg("-c")
-            .arg(&path)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        Downstream { child, port }
-    }
-}
-
-impl Drop for Downstream {
-    fn drop(&mut self) {
-        let pid = Pid::from_raw(self.child.id().try_into().unwrap());
-        let _ = kill(pid, Signal::SIGTERM);
-        let _ = self.child.wait();
+        let program = installed("knotd").unwrap();
+        let process = Process::start(&program, &["-c"], &path, &folder);
+        Downstream {
+            _process: process,
+            port,
+        }
     }
 }

@@ -11,6 +11,8 @@ mod downstream;
 mod hostile;
 mod patience;
 mod primary;
+#[path = "../shared/programs.rs"]
+mod programs;
 mod switchback;
 
 use std::net::TcpListener;
@@ -24,7 +26,8 @@ use dns::ask;
 use downstream::Downstream;
 use hostile::{Hostile, Record, Script};
 use patience::wait_for;
-use primary::{Primary, Program, SECRET, Setup, free_port};
+use primary::{Primary, Program, SECRET, Setup};
+use programs::free_port;
 use switchback::Switchback;
 
 /// Nobody asks on its own within a test.

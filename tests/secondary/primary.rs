@@ -2,16 +2,15 @@
 
 use std::cell::Cell;
 use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use hickory_proto::rr::RecordType;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 
 use crate::dns::ask;
 use crate::patience::wait_for;
+use crate::programs::{Process, free_port, installed};
 
 /// The zone of all tests.
 pub(crate) const ORIGIN: &str = "contoso.test.";
@@ -44,25 +43,8 @@ pub(crate) struct Primary {
     setup: Setup,
     folder: PathBuf,
     pub(crate) port: u16,
-    child: Option<Child>,
+    process: Option<Process>,
     serial: Cell<u32>,
-}
-
-/// A port that was free a moment ago.
-pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
-}
-
-/// Where a program is, if it is installed.
-pub(crate) fn installed(name: &str) -> Option<PathBuf> {
-    std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
-        .chain(["/usr/sbin".into(), "/usr/local/sbin".into()])
-        .map(|folder| folder.join(name))
-        .find(|path| path.exists())
 }
 
 impl Program {
@@ -96,7 +78,7 @@ impl Primary {
             setup,
             folder,
             port: free_port(),
-            child: None,
+            process: None,
             serial: Cell::new(0),
         };
         primary.write(timers, records);
@@ -113,29 +95,15 @@ impl Primary {
             Program::Named => (self.named(), vec!["-g", "-n", "1", "-c"]),
         };
         fs::write(&path, config).unwrap();
-        let log = fs::File::create(self.folder.join("output")).unwrap();
         let program = installed(self.setup.program.file()).unwrap();
-        let child = Command::new(program)
-            .args(arguments)
-            .arg(&path)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        self.child = Some(child);
+        let process = Process::start(&program, &arguments, &path, &self.folder);
+        self.process = Some(process);
         self.answers();
     }
 
     /// Ends the program; its data stays.
     pub(crate) fn stop(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            let _ = kill(
-                Pid::from_raw(child.id().try_into().unwrap()),
-                Signal::SIGTERM,
-            );
-            let _ = child.wait();
-        }
+        self.process = None;
     }
 
     /// Gives the zone other records, and the next serial; the program takes it and sends NOTIFY.
@@ -143,12 +111,8 @@ impl Primary {
         self.write(timers, records);
         match self.setup.program {
             Program::Nsd | Program::Named => {
-                let child = self.child.as_ref().unwrap();
-                kill(
-                    Pid::from_raw(child.id().try_into().unwrap()),
-                    Signal::SIGHUP,
-                )
-                .unwrap();
+                let process = self.process.as_ref().unwrap();
+                process.signal(Signal::SIGHUP);
             }
             Program::Knot => {
                 let control = self.folder.join("knot.sock");

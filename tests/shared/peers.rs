@@ -2,12 +2,16 @@
 
 use std::cell::RefCell;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::net::{TcpStream, UdpSocket};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use switchback::zone::Name;
+
+#[path = "programs.rs"]
+mod programs;
+
+use programs::{Process, free_port, installed};
 
 /// How long one answer may take on a machine that is busy.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -53,7 +57,8 @@ pub(crate) const NAMED: Peer = Peer {
 
 /// One that runs; it ends with the value.
 pub(crate) struct Running {
-    child: Child,
+    // Dropped before the folder that it works in.
+    _process: Process,
     port: u16,
     udp: UdpSocket,
     /// A connection that goes on from one query to the next.
@@ -73,34 +78,19 @@ impl Peer {
 
     /// The same, with `more` at the end of its configuration.
     pub(crate) fn start_with(&self, zones: &[ZoneSource], more: &str) -> Option<Running> {
-        let found = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
-            .chain(["/usr/sbin".into(), "/usr/local/sbin".into()])
-            .map(|folder| folder.join(self.program))
-            .find(|path| path.exists())?;
+        let found = installed(self.program)?;
         let folder = tempfile::tempdir().unwrap();
         for (number, zone) in zones.iter().enumerate() {
             std::fs::write(folder.path().join(file_name(number)), &zone.text).unwrap();
         }
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let port = free_port();
         let config = folder.path().join("server.conf");
         std::fs::write(&config, (self.config)(zones, folder.path(), port) + more).unwrap();
-        let log = std::fs::File::create(folder.path().join("output")).unwrap();
-        let child = Command::new(found)
-            .args(self.arguments)
-            .arg(&config)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
+        let process = Process::start(&found, self.arguments, &config, folder.path());
         let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
         udp.connect(("127.0.0.1", port)).unwrap();
         let running = Running {
-            child,
+            _process: process,
             port,
             udp,
             tcp: RefCell::new(None),
@@ -264,12 +254,4 @@ fn wait_for(limit: Duration) {
     let idle = UdpSocket::bind("127.0.0.1:0").unwrap();
     idle.set_read_timeout(Some(limit)).unwrap();
     let _ = idle.recv(&mut [0]);
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).unwrap());
-        let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM);
-        let _ = self.child.wait();
-    }
 }
