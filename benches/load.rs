@@ -12,6 +12,10 @@
     reason = "a benchmark is a program for people: it prints, and what it cannot do ends it"
 )]
 
+#[path = "shared/arguments.rs"]
+mod arguments;
+#[path = "shared/processes.rs"]
+mod processes;
 #[path = "load/reload.rs"]
 mod reload;
 #[path = "load/servers.rs"]
@@ -34,10 +38,8 @@ struct Start {
 }
 
 fn main() -> ExitCode {
-    // Only `cargo bench` says --bench; `cargo test --all-targets` gets a short round.
-    let is_bench = std::env::args().any(|word| word == "--bench");
     let or = |name: &str, bench: usize, short: usize| {
-        argument(name).unwrap_or(if is_bench { bench } else { short })
+        argument(name).unwrap_or(if arguments::is_bench() { bench } else { short })
     };
     let names = or("--names", 1_000_000, 2000);
     let small = or("--zones", 100_000, 50);
@@ -61,10 +63,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// The number after `name` on the command line.
 fn argument(name: &str) -> Option<usize> {
-    let mut words = std::env::args().skip_while(|word| word != name);
-    words.nth(1)?.parse().ok()
+    usize::try_from(arguments::number(name)?).ok()
 }
 
 /// Starts each server in turn and prints the medians, with ratios to switchback's. Says whether

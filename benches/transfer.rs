@@ -15,6 +15,8 @@
     reason = "the modules of tests, of which this uses a part each"
 )]
 
+#[path = "shared/arguments.rs"]
+mod arguments;
 #[path = "../tests/server/fixture.rs"]
 mod fixture;
 #[path = "../tests/federation/patience.rs"]
@@ -56,8 +58,9 @@ const BOUND: Duration = Duration::from_secs(20);
 const BIG: &str = "big.test.";
 
 fn main() {
-    let is_bench = std::env::args().any(|word| word == "--bench");
-    let number = |name, bench, test| argument(name).unwrap_or(if is_bench { bench } else { test });
+    let number = |name: &str, bench, test| {
+        arguments::number(name).unwrap_or(if arguments::is_bench() { bench } else { test })
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -70,12 +73,6 @@ fn main() {
         number("--seconds", 5, 1),
     );
     disturb(records, seconds, number("--rounds", 5, 1));
-}
-
-/// The number after `name` on the command line.
-fn argument(name: &str) -> Option<u64> {
-    let mut words = std::env::args().skip_while(|word| word != name);
-    words.nth(1)?.parse().ok()
 }
 
 fn keys() -> Arc<Keys> {

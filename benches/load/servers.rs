@@ -2,17 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::net::{TcpListener, UdpSocket};
+use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use switchback::clock;
 use switchback::zone::Name;
 use tempfile::TempDir;
 
+use super::processes::{end, family, find, free_port};
 use super::zones::Zones;
 
 /// A server has so long to get ready.
@@ -71,10 +70,7 @@ pub(crate) struct Memory {
 impl Server {
     /// `None` if it is not installed.
     pub(crate) fn program(&self) -> Option<PathBuf> {
-        std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
-            .chain(["/usr/sbin".into(), "/usr/local/sbin".into()])
-            .map(|folder| folder.join(self.program))
-            .find(|path| path.exists())
+        find(self.program)
     }
 
     pub(crate) fn start(&self, zones: &Zones) -> Running {
@@ -94,17 +90,6 @@ impl Server {
             child,
             port,
             folder,
-        }
-    }
-}
-
-/// A port that is free for UDP and TCP.
-fn free_port() -> u16 {
-    loop {
-        let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
-        let at = tcp.local_addr().unwrap();
-        if UdpSocket::bind(at).is_ok() {
-            return at.port();
         }
     }
 }
@@ -217,28 +202,6 @@ impl Running {
     }
 }
 
-/// A process and all that come of it.
-fn family(root: u32) -> Vec<u32> {
-    let parents: Vec<(u32, u32)> = fs::read_dir("/proc")
-        .unwrap()
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .filter_map(|process: u32| {
-            let text = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-            // The name in parentheses may hold anything.
-            let after = text.rsplit(')').next()?;
-            Some((process, after.split_whitespace().nth(1)?.parse().ok()?))
-        })
-        .collect();
-    let mut all = vec![root];
-    let mut at = 0;
-    while let Some(parent) = all.get(at).copied() {
-        let children = parents.iter().filter(|(_, of)| *of == parent);
-        all.extend(children.map(|(process, _)| *process));
-        at += 1;
-    }
-    all
-}
-
 /// A question for the address of a name, with its number as the ID.
 fn question(at: usize, name: &str) -> Vec<u8> {
     let mut packet = u16::try_from(at).unwrap().to_be_bytes().to_vec();
@@ -257,8 +220,6 @@ fn is_answer(response: &[u8], address: &[u8; 4]) -> bool {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let process = Pid::from_raw(i32::try_from(self.child.id()).unwrap());
-        let _ = kill(process, Signal::SIGTERM);
-        let _ = self.child.wait();
+        end(&mut self.child);
     }
 }
