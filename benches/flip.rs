@@ -1,18 +1,24 @@
-//! Load while the ranking flips: `cargo bench --bench flip [-- --seconds N --rate QPS]`.
+//! Load while the ranking flips: `cargo bench --bench flip [-- --seconds N --rate QPS --rounds N]`.
 //!
 //! Real listeners on loopback, dnsperf as the load, first quiet, then with a new snapshot ten
 //! times a second. All the while a checker asks for the SOA, the SRV set and the SOA again, over
 //! UDP and TCP in turn. It fails if a query is lost, if one message speaks of two generations, or
-//! if the SRV set is older than the SOA before it or newer than the SOA after it. Times are
-//! printed and never fail it.
+//! if the SRV set is older than the SOA before it or newer than the SOA after it. Then the SRV
+//! set is asked for as fast as it goes, with 100 queries outstanding, in rounds that are quiet and
+//! rounds with a hundred new snapshots a second, in turn. Times and rates are printed and never
+//! fail it.
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,
     reason = "a benchmark is a program for people: it prints, and what it cannot do ends it"
 )]
 
+#[path = "shared/arguments.rs"]
+mod arguments;
 #[path = "../tests/server/fixture.rs"]
 mod fixture;
+#[path = "shared/generator.rs"]
+mod generator;
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -32,10 +38,17 @@ use switchback::server::{ListenSpec, Listeners};
 use switchback::snapshot::Snapshot;
 use tempfile::TempDir;
 
+use arguments::{is_bench, number};
+use generator::{Load, Question, ask};
+
 use fixture::{SRV, ZONE, generation_of_srv, query, serial_of_soa, snapshot};
 
 /// Between two flips.
 const FLIP_EVERY: Duration = Duration::from_millis(100);
+/// The same when queries come as fast as they go.
+const SATURATED_FLIP_EVERY: Duration = Duration::from_millis(10);
+/// Of the one service, a record for each server of its two pools.
+const SRV_RECORDS: u8 = 2;
 /// Between two rounds of the checker.
 const CHECK_EVERY: Duration = Duration::from_millis(2);
 
@@ -56,10 +69,11 @@ struct Run {
 }
 
 fn main() -> ExitCode {
-    // Only `cargo bench` says --bench; `cargo test --all-targets` gets a short round.
-    let is_bench = std::env::args().any(|word| word == "--bench");
-    let seconds = argument("--seconds").unwrap_or(if is_bench { 30 } else { 2 });
-    let rate = argument("--rate").unwrap_or(20_000);
+    let or = |name: &str, bench: u64, short: u64| {
+        number(name).unwrap_or(if is_bench() { bench } else { short })
+    };
+    let (seconds, rounds) = (or("--seconds", 30, 2), or("--rounds", 5, 1));
+    let rate = or("--rate", 20_000, 20_000);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -84,6 +98,7 @@ fn main() -> ExitCode {
     let served = || serving.counters().udp.queries;
     let quiet = house.run(false, &served);
     let flipping = house.run(true, &served);
+    let saturated = house.saturate(rounds);
     let counters = runtime.block_on(serving.shut_down());
 
     println!("\n{seconds} s each at {rate} queries a second, UDP on loopback");
@@ -102,26 +117,25 @@ fn main() -> ExitCode {
     row("faults", |run| run.faults.len().to_string());
     let ratio = f64::from(flipping.percentile(999)) / f64::from(quiet.percentile(999).max(1));
     println!("p99.9 flipping / quiet: {ratio:.2}");
+    saturated.print(rounds);
     println!("server: {counters:?}");
     let faults = [&quiet, &flipping].map(|run| &run.faults[..]).concat();
     for fault in faults.iter().take(20) {
         println!("FAULT: {fault}");
     }
-    let lost = quiet.lost + flipping.lost;
+    let lost = quiet.lost + flipping.lost + saturated.lost;
     if lost > 0 {
-        println!("FAULT: dnsperf lost {lost} queries");
+        println!("FAULT: {lost} queries were lost");
     }
-    if faults.is_empty() && lost == 0 && counters.total().panics == 0 {
+    let wrong = saturated.wrong;
+    if wrong > 0 {
+        println!("FAULT: {wrong} answers were wrong");
+    }
+    if faults.is_empty() && lost + wrong == 0 && counters.total().panics == 0 {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     }
-}
-
-/// The number after `name` on the command line.
-fn argument(name: &str) -> Option<u64> {
-    let mut words = std::env::args().skip_while(|word| word != name);
-    words.nth(1)?.parse().ok()
 }
 
 struct House<'a> {
@@ -137,7 +151,13 @@ impl House<'_> {
         let over = AtomicBool::new(false);
         let (cpu, queries) = (cpu_of_udp_threads(), served());
         let mut run = scope(|scope| {
-            let flipper = scope.spawn(|| if flip { self.flip(&over) } else { 0 });
+            let flipper = scope.spawn(|| {
+                if flip {
+                    self.flip(FLIP_EVERY, &over)
+                } else {
+                    0
+                }
+            });
             let checker = scope.spawn(|| Checker::new(self.server).check(&over));
             let mut run = self.load();
             over.store(true, Relaxed);
@@ -150,15 +170,49 @@ impl House<'_> {
         run
     }
 
-    /// Publishes a new generation ten times a second. Returns how many.
-    fn flip(&self, over: &AtomicBool) -> u16 {
+    /// Publishes a new generation each time that `every` has passed. Returns how many.
+    fn flip(&self, every: Duration, over: &AtomicBool) -> u16 {
         let mut generation = 1;
         while !over.load(Relaxed) {
             generation += 1;
             self.snapshots.store(snapshot(generation));
-            park_timeout(FLIP_EVERY);
+            park_timeout(every);
         }
         generation - 1
+    }
+
+    /// Asks for the SRV set as fast as it goes, quiet and flipping in turn.
+    fn saturate(&self, rounds: u64) -> Saturated {
+        let questions = [Question {
+            wire: query(0, SRV, RecordType::SRV, Some(0)),
+            random: 0..0,
+            rcode: 0,
+            answers: SRV_RECORDS,
+        }];
+        let load = Load {
+            server: self.server,
+            questions: &questions,
+            outstanding: 100,
+            lasts: Duration::from_secs(self.seconds.min(3)),
+            checked: true,
+        };
+        let mut all = Saturated::default();
+        for _ in 0..rounds {
+            let quiet = ask(&load);
+            let over = AtomicBool::new(false);
+            let (flipping, flips) = scope(|scope| {
+                let flipper = scope.spawn(|| self.flip(SATURATED_FLIP_EVERY, &over));
+                let flipping = ask(&load);
+                over.store(true, Relaxed);
+                (flipping, flipper.join().unwrap())
+            });
+            all.quiet.push(quiet.per_second());
+            all.flipping.push(flipping.per_second());
+            all.flips += u64::from(flips);
+            all.lost += quiet.lost + flipping.lost;
+            all.wrong += quiet.wrong + flipping.wrong;
+        }
+        all
     }
 
     /// Lets dnsperf ask for the whole time, or waits if it is not installed.
@@ -187,6 +241,34 @@ impl House<'_> {
                 Run::default()
             }
         }
+    }
+}
+
+/// The rounds at the limit: queries a second in each, and over all of them the rest.
+#[derive(Default)]
+struct Saturated {
+    quiet: Vec<f64>,
+    flipping: Vec<f64>,
+    flips: u64,
+    lost: u64,
+    wrong: u64,
+}
+
+impl Saturated {
+    fn print(&self, rounds: u64) {
+        let median = |all: &[f64]| {
+            let mut all = all.to_vec();
+            all.sort_by(f64::total_cmp);
+            all[all.len() / 2]
+        };
+        let (quiet, flipping) = (median(&self.quiet), median(&self.flipping));
+        println!(
+            "as fast as it goes, medians of {rounds} rounds in turn: {quiet:.0} queries a second \
+             quiet, {flipping:.0} with {} flips in all: {:.2}; lost {}",
+            self.flips,
+            flipping / quiet,
+            self.lost
+        );
     }
 }
 
