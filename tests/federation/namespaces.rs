@@ -46,13 +46,9 @@ pub(crate) fn in_namespaces(test: &str, bound: Duration, tools: &[&str], body: i
         .env(INSIDE, "1")
         .env("PATH", path_with_sbin())
         .stdin(Stdio::null())
-        .stdout(File::create(&output).expect("a file for the output"))
-        .stderr(
-            File::options()
-                .append(true)
-                .open(&output)
-                .expect("the same file"),
-        )
+        // Both append: what one says does not lie over what the other said.
+        .stdout(appending(&output))
+        .stderr(appending(&output))
         .spawn()
         .expect("unshare was found a moment ago");
     let ended = until(bound, || inside.try_wait().expect("it is our child"));
@@ -72,6 +68,12 @@ pub(crate) fn in_namespaces(test: &str, bound: Duration, tools: &[&str], body: i
         ended.is_some_and(|status| status.success()),
         "inside ({ended:?}):\n{text}"
     );
+}
+
+fn appending(path: &Path) -> File {
+    let mut options = File::options();
+    let file = options.create(true).append(true).open(path);
+    file.expect("a file for the output")
 }
 
 /// Why no lab can be built here, if so.
