@@ -23,6 +23,7 @@ const COMMANDS: &[&str] = &[
     "overrides",
     "readmit",
     "verify",
+    "drill",
     "probe",
     "demo",
     "completions",
@@ -81,6 +82,8 @@ fn a_wrong_command_line_ends_with_2() {
         &["drain", "edgepool1", "--reason", "x", "--for", "0s"],
         &["pin", "xmpp-federation", "--reason", "x"],
         &["verify"],
+        &["drill"],
+        &["drill", "x", "--patience", "2h"],
         &["verify", "x", "--resolver", "dns.contoso.com"],
         &["verify", "x", "--resolver", "192.0.2.1", "--from-root"],
     ] {

@@ -13,7 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(super) use orders::{
     By, Drain, Failback, Failover, Freeze, Overrides, Pin, Readmit, Thaw, Undrain, Unpin,
 };
-pub(super) use outside::{Resolvers, Verify};
+pub(super) use outside::{Drill, Resolvers, Verify};
 use values::{time, zone};
 
 /// Where the configuration lies if nobody says otherwise.
@@ -94,6 +94,8 @@ pub enum Command {
     Readmit(Readmit),
     /// See a service as its partners do: delegation, name servers, answers, edges, certificates
     Verify(Verify),
+    /// Fail over and back on purpose, and report when everybody saw it
+    Drill(Drill),
     /// Take one look at one server, step by step, with timings
     Probe(Probe),
     /// Show a failover and the way back, on this machine, with nothing else installed

@@ -7,6 +7,7 @@ mod args;
 mod ask;
 mod check;
 mod demo;
+mod drill;
 mod follow;
 mod generate;
 mod order;
@@ -102,6 +103,7 @@ fn run(command: Command, out: &mut Out) -> Result<Exit, CommandError> {
         Command::Thaw(arguments) => order::thaw(&arguments, out),
         Command::Overrides(arguments) => order::overrides(&arguments, out),
         Command::Readmit(arguments) => order::readmit(&arguments, out),
+        Command::Drill(arguments) => drill::run(&arguments, out),
         Command::Verify(arguments) => verify::run(&arguments, out),
         Command::Probe(arguments) => probe::run(arguments, out),
         Command::Demo(arguments) => demo::run(&arguments, out),

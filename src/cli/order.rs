@@ -133,7 +133,7 @@ fn give(request: &Request, by: &By, wait: bool, out: &mut Out) -> Result<Exit, C
 
 /// Who orders it: as the command line says, else the user who called sudo or doas; the daemon
 /// knows the account itself.
-fn claim(by: &By, reason: Option<&String>) -> Claim {
+pub(super) fn claim(by: &By, reason: Option<&String>) -> Claim {
     let behind = || {
         let names = ["SUDO_USER", "DOAS_USER"];
         names.iter().find_map(|name| std::env::var(name).ok())

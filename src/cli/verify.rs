@@ -11,6 +11,7 @@ use super::{Exit, wiring};
 use crate::admin::text::tame;
 use crate::admin::{self, Answer, ClientError, Request};
 use crate::ids::ServiceName;
+use crate::lookup::Patience;
 use crate::time::Wall;
 use crate::verify::{Evidence, Expected, Finding, Level, findings, worst};
 
@@ -34,7 +35,11 @@ struct Verified<'v> {
 
 pub(super) fn run(arguments: &Verify, out: &mut Out) -> Result<Exit, CommandError> {
     let runtime = wiring::runtime()?;
-    let survey = wiring::survey(&arguments.resolvers, arguments.ca_file.clone())?;
+    let survey = wiring::survey(
+        &arguments.resolvers,
+        arguments.ca_file.clone(),
+        Patience::default(),
+    )?;
     let service = ServiceName::from(arguments.service.as_str());
     let mut expected = expected(&arguments.daemon, &service)?;
     let mut evidence = Evidence::default();

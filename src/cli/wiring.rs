@@ -70,6 +70,7 @@ pub(super) fn check(config: &Path) -> Result<CheckReport, CommandError> {
 pub(super) fn survey(
     resolvers: &args::Resolvers,
     ca_file: Option<PathBuf>,
+    patience: Patience,
 ) -> Result<Survey, CommandError> {
     let resolvers = match (&resolvers.resolver[..], resolvers.from_root) {
         (_, true) => Vec::new(),
@@ -82,7 +83,7 @@ pub(super) fn survey(
             each.collect()
         }
     };
-    Ok(Survey::new(resolvers, Patience::default(), ca_file))
+    Ok(Survey::new(resolvers, patience, ca_file))
 }
 
 /// What the configuration wants partners to see of a service.

@@ -5,15 +5,18 @@
 //! | `expect` | what should be seen, from the configuration and what is published of it |
 //! | `zone` | the parent of a zone, and each of its name servers |
 //! | `edge` | the SRV targets: their addresses, and looks at them |
+//! | `watch` | who answers what, again and again: for drills |
 //!
 //! Invariants: every question and look has a deadline; what is asked is bounded by what the
 //! configuration names and by [`MOST`]; nothing is changed anywhere.
 
 mod edge;
 mod expect;
+mod watch;
 mod zone;
 
 pub use expect::expect;
+pub use watch::{Rank, Watching, Witness};
 
 use std::future::Future;
 use std::net::SocketAddr;

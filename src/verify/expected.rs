@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::failover::Standby;
 use crate::ids::{PoolName, Serial, ServerName, ServiceName};
-use crate::inquiry::Srv;
+use crate::inquiry::{Reply, Srv};
 use crate::zone::Name;
+use crate::zone::rdata::rtype;
 
 /// What a service publishes. It travels over the control socket: fields are added, never renamed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -141,6 +142,24 @@ impl Expected {
         addresses.sort();
         addresses.dedup();
         addresses
+    }
+
+    /// Which pool a reply sends partners to first; `None` if it is none of the service's, or not
+    /// one alone.
+    #[must_use]
+    pub fn first_pool(&self, reply: &Reply, owner: &Name, kind: u16) -> Option<PoolName> {
+        if kind == rtype::SRV {
+            let services = reply.services(owner);
+            let (pool, _) = self.server(&services.first()?.target)?;
+            return Some(pool.pool.clone());
+        }
+        let addresses = reply.addresses(owner);
+        let has = |pool: &&ExpectedPool| {
+            let mut servers = pool.servers.iter();
+            let first = addresses.first();
+            servers.any(|server| first.is_some_and(|first| server.addresses.contains(first)))
+        };
+        self.pools.iter().find(has).map(|pool| pool.pool.clone())
     }
 
     /// The pool of a server, and the server.

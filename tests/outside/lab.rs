@@ -12,8 +12,9 @@
 
 use std::fs;
 use std::net::{SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -21,7 +22,7 @@ use tempfile::TempDir;
 
 use crate::certificates::Authority;
 use crate::namespaces::{Daemon, Network, in_namespaces, run};
-use crate::patience::{until, wait_for};
+use crate::patience::wait_for;
 
 pub(crate) const SERVICE: &str = "xmpp-federation";
 const TEST_BOUND: Duration = Duration::from_secs(120);
@@ -164,6 +165,18 @@ impl Lab {
         });
     }
 
+    /// Until both pools are up.
+    pub(crate) fn is_up(&self) {
+        wait_for("the pools to be up", START, || {
+            let status = self.status();
+            let pools = status["pools"].as_array()?.clone();
+            pools
+                .iter()
+                .all(|pool| pool["health"] == "up")
+                .then_some(())
+        });
+    }
+
     pub(crate) fn config(&self) -> PathBuf {
         self.path("switchback.toml")
     }
@@ -173,6 +186,18 @@ impl Lab {
         let mut command = Command::new(env!("CARGO_BIN_EXE_switchback"));
         command.args(words).arg("--config").arg(self.config());
         command.stdin(Stdio::null()).output().unwrap()
+    }
+
+    /// The same, under way, with its output in files.
+    pub(crate) fn begin(&self, words: &[&str], output: &str) -> Child {
+        let file = fs::File::create(self.path(output)).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_switchback"));
+        command.args(words).arg("--config").arg(self.config());
+        command
+            .stdin(Stdio::null())
+            .stdout(file.try_clone().unwrap())
+            .stderr(file);
+        command.spawn().unwrap()
     }
 
     /// `switchback status --json`; nothing while nobody answers.
@@ -194,6 +219,11 @@ impl Lab {
         );
         fs::write(self.path("contoso.test.zone"), zone).unwrap();
         fs::write(self.config(), CONFIG.to_owned() + setup.more).unwrap();
+        let here = self.folder.path().display();
+        let route = format!("#!/bin/sh\nwhile [ -e {here}/closed ]; do sleep 0.05; done\n");
+        fs::write(self.path("route"), route).unwrap();
+        let executable = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(self.path("route"), executable).unwrap();
         let config = self.config().display().to_string();
         let program = env!("CARGO_BIN_EXE_switchback");
         self.start("switchback", &[program, "serve", "--config", &config]);
@@ -281,25 +311,6 @@ pub(crate) fn dig(server: &str, words: &[&str]) -> Option<String> {
     let output = command.args(words).output().ok()?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     output.status.success().then_some(said)
-}
-
-/// Waits until dig is told this.
-#[allow(dead_code, reason = "not every test waits for an answer")]
-pub(crate) fn says(server: &str, words: &[&str], what: &str) {
-    let mut last = None;
-    let found = until(START, || {
-        last = dig(server, words);
-        last.as_ref()
-            .is_some_and(|said| said.contains(what))
-            .then_some(())
-    });
-    assert!(found.is_some(), "{server} says {last:?}, not {what}");
-}
-
-/// Where an operator's file of certificates would lie.
-#[allow(dead_code, reason = "not every test trusts by hand")]
-pub(crate) fn authority(folder: &Path) -> PathBuf {
-    folder.join("ca.pem")
 }
 
 const ROOT: &str = "\

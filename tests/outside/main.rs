@@ -5,6 +5,7 @@
 
 #[path = "../federation/certificates.rs"]
 mod certificates;
+mod drill;
 mod lab;
 #[path = "../federation/namespaces.rs"]
 #[allow(dead_code, reason = "another test's hosts, not all that they can do")]

@@ -2,11 +2,12 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 
-use super::values::at_port_53;
-use super::{Daemon, EXIT_CODES};
+use super::values::{at_port_53, time};
+use super::{By, Daemon, EXIT_CODES};
 
 /// `switchback verify`.
 #[derive(Debug, Args)]
@@ -65,3 +66,64 @@ pub struct Resolvers {
     #[arg(long, conflicts_with = "resolver")]
     pub from_root: bool,
 }
+
+/// `switchback drill`.
+#[derive(Debug, Args)]
+#[command(after_help = DRILL_EXIT_CODES, after_long_help = "\
+Orders a failover, and then the way back, and watches from outside meanwhile: the daemon, every name
+server of every zone of the service at each of its addresses, and resolvers are asked again and again
+until they have the new order. The report says how long each of them took, and each step.
+
+It begins only if both pools are healthy, nothing else is under way, no override stands, and everybody
+says the present order; --force leaves this out. Whatever fails on the way out, the way back is tried.
+Ctrl-C leaves the service where it is then, and says how to go on.
+
+With --shadow nothing is ordered: all is checked and everybody is asked.
+
+Examples:
+  switchback drill xmpp-federation --shadow
+  switchback drill xmpp-federation
+  switchback drill xmpp-federation --to edgepool2 --resolver 9.9.9.9 --patience 5m --yes --json
+
+Exit codes:
+  0  the service moved and came back, and everybody saw both (with --shadow: nothing speaks against it)
+  1  no daemon answered, a runbook did not end well, or somebody did not see it in time
+  2  the command line is wrong
+  3  refused, or not confirmed; nothing has changed")]
+pub struct Drill {
+    /// The service, as the configuration names it
+    #[arg(value_name = "SERVICE")]
+    pub service: String,
+    /// The pool to move to [default: the next in order]
+    #[arg(long, value_name = "POOL")]
+    pub to: Option<String>,
+    /// Why; the next operator reads it
+    #[arg(long, value_name = "TEXT", default_value = "drill")]
+    pub reason: String,
+    /// How long name servers and resolvers are waited for, after the runbook has ended
+    /// [default: the service's longest TTL and 30s]
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub patience: Option<Duration>,
+    /// Check and ask, and order nothing
+    #[arg(long)]
+    pub shadow: bool,
+    /// Begin although something speaks against it
+    #[arg(long)]
+    pub force: bool,
+    /// Begin without asking
+    #[arg(long)]
+    pub yes: bool,
+    /// Whom to ask.
+    #[command(flatten)]
+    pub resolvers: Resolvers,
+    /// Who and how.
+    #[command(flatten)]
+    pub by: By,
+}
+
+const DRILL_EXIT_CODES: &str = "\
+Exit codes:
+  0  the service moved and came back, and everybody saw both
+  1  no daemon answered, a runbook did not end well, or somebody did not see it in time
+  2  the command line is wrong
+  3  refused, or not confirmed; nothing has changed";
