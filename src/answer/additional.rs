@@ -1,9 +1,11 @@
 //! The additional section: addresses of the hosts that the other sections name.
 
+use std::borrow::Cow;
+
 use super::resolve::{Answer, Entry, Owner};
 use crate::snapshot::{Place, ServedZone, Snapshot};
 use crate::zone::rdata::{host, rtype};
-use crate::zone::{Key, Name, Node, Rrset};
+use crate::zone::{Key, Node, Rrset, is_below};
 
 /// The addresses of so many hosts are looked up for one response. No referral and no service
 /// comes near it; it bounds what one packet can make us do.
@@ -14,28 +16,24 @@ const MAX_HOSTS: usize = 128;
 pub(super) fn add_addresses<'s>(snapshot: &'s Snapshot, answer: &mut Answer<'s>) {
     let mut hosts = Hosts::default();
     for entry in &answer.answer {
-        for rdata in Rrset::from_packed(entry.rtype, entry.ttl, &entry.packed).records() {
-            if let Some(wire) = host(entry.rtype, rdata) {
-                hosts.add(wire);
+        // What was made for this response is an alias, which points at no host.
+        if let Cow::Borrowed(packed) = entry.packed {
+            for rdata in Rrset::from_packed(entry.rtype, entry.ttl, packed).records() {
+                if let Some(wire) = host(entry.rtype, rdata) {
+                    hosts.add(wire);
+                }
             }
         }
     }
-    for (host, key) in hosts.list {
+    for host in hosts.0 {
+        let key = Key::of_wire(host);
         let Some(zone) = snapshot.zone_of(&key) else {
             continue;
         };
         let place = zone.find(&key);
         // What stands at or below a cut is another's to say.
-        if !place.exact || place.boundary.is_some() {
-            continue;
-        }
-        for rtype in [rtype::A, rtype::AAAA] {
-            if let Some(rrset) = place.rrset(rtype) {
-                answer.additional.push(Entry {
-                    required: false,
-                    ..Entry::new(Owner::Met(host.clone()), rrset)
-                });
-            }
+        if place.exact && place.boundary.is_none() {
+            add_host(host, &place, false, answer);
         }
     }
 }
@@ -52,14 +50,11 @@ pub(super) fn add_glue<'s>(
     for rdata in cut.rrset(rtype::NS).iter().flat_map(Rrset::records) {
         hosts.add(rdata);
     }
-    let below = Key::of_wire(cut.owner());
     // Required ones first, so that the others cannot take their room.
-    let (inside, outside): (Vec<_>, Vec<_>) = hosts
-        .list
-        .into_iter()
-        .partition(|(_, key)| key.as_slice().starts_with(below.as_slice()));
-    for (required, hosts) in [(true, inside), (false, outside)] {
-        for (host, key) in hosts {
+    for required in [true, false] {
+        let here = |host: &&&[u8]| is_below(host, cut.owner()) == required;
+        for host in hosts.0.iter().filter(here) {
+            let key = Key::of_wire(host);
             let zone = if required {
                 Some(parent)
             } else {
@@ -69,48 +64,45 @@ pub(super) fn add_glue<'s>(
                 continue;
             };
             let place = zone.find(&key);
-            if !place.exact || !may_be_glue(zone, parent, &key, &place) {
-                continue;
+            if place.exact && may_be_glue(zone, parent, host, &place) {
+                add_host(host, &place, required, answer);
             }
-            for rtype in [rtype::A, rtype::AAAA] {
-                if let Some(rrset) = place.rrset(rtype) {
-                    answer.additional.push(Entry {
-                        required,
-                        ..Entry::new(Owner::Met(host.clone()), rrset)
-                    });
-                }
-            }
+        }
+    }
+}
+
+fn add_host<'s>(host: &'s [u8], place: &Place<'s>, required: bool, answer: &mut Answer<'s>) {
+    for rtype in [rtype::A, rtype::AAAA] {
+        if let Some(rrset) = place.rrset(rtype) {
+            answer.additional.push(Entry {
+                required,
+                ..Entry::new(Owner::Stored(host), rrset)
+            });
         }
     }
 }
 
 /// Whether the addresses at `place`, in `zone`, may stand in a referral of `parent`. What is
 /// below a cut is glue of its own zone alone, and what is below a DNAME is nobody's.
-fn may_be_glue(zone: &ServedZone, parent: &ServedZone, key: &Key, place: &Place<'_>) -> bool {
+fn may_be_glue(zone: &ServedZone, parent: &ServedZone, host: &[u8], place: &Place<'_>) -> bool {
     place.boundary.is_none_or(|boundary| {
         if zone.is_cut(&boundary) {
             std::ptr::eq(zone, parent)
         } else {
-            boundary.key_len() == key.as_slice().len()
+            boundary.owner().len() == host.len()
         }
     })
 }
 
 /// Hosts in the order of their first mention, each once.
 #[derive(Default)]
-struct Hosts {
-    list: Vec<(Name, Key)>,
-}
+struct Hosts<'s>(Vec<&'s [u8]>);
 
-impl Hosts {
-    fn add(&mut self, wire: &[u8]) {
-        let known = |(name, _): &(Name, Key)| name.wire().eq_ignore_ascii_case(wire);
-        if self.list.len() < MAX_HOSTS
-            && !self.list.iter().any(known)
-            && let Ok(name) = Name::from_wire(wire)
-        {
-            let key = name.key();
-            self.list.push((name, key));
+impl<'s> Hosts<'s> {
+    fn add(&mut self, host: &'s [u8]) {
+        let known = |other: &&[u8]| other.eq_ignore_ascii_case(host);
+        if self.0.len() < MAX_HOSTS && !self.0.iter().any(known) {
+            self.0.push(host);
         }
     }
 }

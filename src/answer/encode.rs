@@ -28,7 +28,7 @@ pub fn encode(
         out,
         limit: limit.saturating_sub(opt.map_or(0, Opt::len)),
         class: query.qclass.to_be_bytes(),
-        targets: Vec::with_capacity(MAX_TARGETS),
+        targets: Targets::default(),
     };
     if !query.question.is_empty() {
         writer.remember(query.qname, QUESTION);
@@ -85,19 +85,48 @@ struct Writer<'o> {
     /// That of the question: nothing of another is ever answered.
     class: [u8; 2],
     /// Offsets at which a name, or the rest of one, is written out.
-    targets: Vec<u16>,
+    targets: Targets,
+}
+
+/// The first [`MAX_TARGETS`] offsets that a pointer may point at, without the heap.
+struct Targets {
+    offsets: [u16; MAX_TARGETS],
+    count: usize,
+}
+
+impl Default for Targets {
+    fn default() -> Targets {
+        Targets {
+            offsets: [0; MAX_TARGETS],
+            count: 0,
+        }
+    }
+}
+
+impl Targets {
+    fn push(&mut self, offset: u16) {
+        if let Some(free) = self.offsets.get_mut(self.count) {
+            *free = offset;
+            self.count += 1;
+        }
+    }
+
+    fn find(&self, is_it: impl Fn(u16) -> bool) -> Option<u16> {
+        let offsets = self.offsets.get(..self.count).unwrap_or(&[]);
+        offsets.iter().copied().find(|offset| is_it(*offset))
+    }
 }
 
 impl Writer<'_> {
     /// Writes an RRset and says how many records it has, or leaves all as it was.
     fn rrset(&mut self, entry: &Entry<'_>) -> Option<u16> {
-        let (start, targets) = (self.out.len(), self.targets.len());
+        let (start, targets) = (self.out.len(), self.targets.count);
         let mut records = 0u16;
         for rdata in Rrset::from_packed(entry.rtype, entry.ttl, &entry.packed).records() {
             self.record(entry, rdata);
             if self.out.len() > self.limit {
                 self.out.truncate(start);
-                self.targets.truncate(targets);
+                self.targets.count = targets;
                 return None;
             }
             records = records.saturating_add(1);
@@ -155,7 +184,7 @@ impl Writer<'_> {
                 self.out.push(0);
                 return;
             }
-            if let Some(&at) = self.targets.iter().find(|at| self.stands_at(rest, **at)) {
+            if let Some(at) = self.targets.find(|at| self.stands_at(rest, at)) {
                 self.pointer(at);
                 return;
             }
@@ -180,8 +209,7 @@ impl Writer<'_> {
     }
 
     fn target(&mut self, at: usize) {
-        if self.targets.len() < MAX_TARGETS
-            && at <= MAX_POINTER
+        if at <= MAX_POINTER
             && let Ok(at) = u16::try_from(at)
         {
             self.targets.push(at);

@@ -19,7 +19,7 @@ use super::query::Query;
 use super::{additional, chaos};
 use crate::snapshot::{Place, ServedZone, Snapshot};
 use crate::zone::rdata::rtype;
-use crate::zone::{Absence, Key, Name, Node, Rrset};
+use crate::zone::{Absence, Key, Name, Node, Rrset, is_below};
 
 /// An alias chain has at most so many links; longer ones end where they are, as they do at
 /// resolvers.
@@ -212,8 +212,8 @@ struct Resolver<'s, 'q> {
     snapshot: &'s Snapshot,
     qname: &'q [u8],
     qtype: u16,
-    /// The keys of the names that aliases led through.
-    links: Vec<Box<[u8]>>,
+    /// The names that aliases led through.
+    links: Vec<Name>,
     answer: Answer<'s>,
 }
 
@@ -241,7 +241,7 @@ impl<'s> Resolver<'s, '_> {
         }
         let place = zone.find(&key);
         if let Some(boundary) = place.boundary {
-            let is_here = place.exact && boundary.key_len() == key.as_slice().len();
+            let is_here = boundary.owner().len() == key.wire().len();
             let is_cut = zone.is_cut(&boundary);
             if is_cut && !(is_here && self.qtype == rtype::DS) {
                 return State::Delegation(zone, boundary);
@@ -254,19 +254,20 @@ impl<'s> Resolver<'s, '_> {
             return self.name_found(owner, zone, place);
         }
         // RFC 4592 section 3.3: the source of synthesis is `*` right below the encloser.
-        let source = zone.find(&key.child_of_prefix(place.encloser, b"*"));
-        if source.exact {
-            self.name_found(owner, zone, source)
-        } else {
-            State::Miss(zone, place)
+        if place.has_wildcard() {
+            let source = zone.find(&key.child_of_suffix(place.encloser, b"*"));
+            if source.exact {
+                return self.name_found(owner, zone, source);
+            }
         }
+        State::Miss(zone, place)
     }
 
     /// The zone for a name. The DS of an apex lives on the parent's side of the cut (RFC 4035
     /// section 3.1.4.1), so the parent answers if we have it.
     fn zone_for(&self, key: &Key) -> Option<&'s ServedZone> {
         let zone = self.snapshot.zone_of(key)?;
-        if self.qtype == rtype::DS && zone.origin().key().as_slice() == key.as_slice() {
+        if self.qtype == rtype::DS && zone.apex().len() == key.wire().len() {
             return self.snapshot.zone_above(zone).or(Some(zone));
         }
         Some(zone)
@@ -316,13 +317,11 @@ impl<'s> Resolver<'s, '_> {
 
     /// Goes on with the target of an alias, unless the chain is long or closed.
     fn follow(&mut self, target: Name) -> State<'s> {
-        let key = target.key();
-        let seen = key.as_slice() == Key::of_wire(self.qname).as_slice()
-            || self.links.iter().any(|link| **link == *key.as_slice());
+        let seen = target.wire().eq_ignore_ascii_case(self.qname) || self.links.contains(&target);
         if seen || self.links.len() >= MAX_LINKS {
             return State::Outside;
         }
-        self.links.push(key.as_slice().into());
+        self.links.push(target.clone());
         State::Follow(Owner::Met(target))
     }
 
@@ -340,10 +339,8 @@ impl<'s> Resolver<'s, '_> {
             return State::Failed;
         };
         // Then the chain grows without end.
-        let leads_below_itself = dname.records().next().is_some_and(|to| {
-            let (to, from) = (Key::of_wire(to), Key::of_wire(at.owner()));
-            to.as_slice().starts_with(from.as_slice())
-        });
+        let mut targets = dname.records();
+        let leads_below_itself = targets.next().is_some_and(|to| is_below(to, at.owner()));
         let mut packed = Vec::new();
         crate::zone::pack(target.wire(), &mut packed);
         self.answer.answer.push(Entry {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::difference::{Difference, WireRecord, WireRecords, write_record};
 use crate::ids::Serial;
 use crate::zone::rdata::{rtype, soa_numbers};
-use crate::zone::{Key, Name, Node, Rrset, Tree};
+use crate::zone::{Key, Name, Node, Rrset, SortKey, Tree};
 
 /// One state of a zone: static data, and records laid over it, which replace static ones of the
 /// same name and type.
@@ -121,7 +121,9 @@ fn canonical_order(a: &[u8], b: &[u8]) -> Ordering {
     if a == b {
         return Ordering::Equal;
     }
-    Key::of_wire(a).as_slice().cmp(Key::of_wire(b).as_slice())
+    SortKey::of_wire(a)
+        .as_slice()
+        .cmp(SortKey::of_wire(b).as_slice())
 }
 
 fn is_same(a: Node<'_>, b: Node<'_>) -> bool {

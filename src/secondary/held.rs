@@ -8,7 +8,7 @@ use super::error::TransferError;
 use super::stream::Change;
 use crate::ids::{Serial, ServerName, ServiceName};
 use crate::zone::rdata::{canonical, rtype, type_name};
-use crate::zone::{Key, Name, Node, Received, Record, RecordRef, Zone};
+use crate::zone::{Name, Node, Received, Record, RecordRef, SortKey, Zone};
 
 /// What services and servers own in a zone, by name and type, and who does.
 pub type Owned = BTreeMap<(Name, u16), Owner>;
@@ -93,7 +93,7 @@ impl Held {
             soa = Some(change.soa);
         }
         if let Some(soa) = soa {
-            let here = touched.entry(soa.owner.key().as_slice().into());
+            let here = touched.entry(soa.owner.sort_key().as_slice().into());
             here.or_default().insert(rtype::SOA, vec![soa]);
         }
         self.merged(touched)
@@ -105,7 +105,7 @@ impl Held {
         let mut received = Received::new(self.zone.origin());
         let mut changes = touched.iter().peekable();
         for node in self.zone.tree().nodes() {
-            let key = Key::of_wire(node.owner());
+            let key = SortKey::of_wire(node.owner());
             while let Some((_, rrsets)) =
                 changes.next_if(|(changed, _)| ***changed < *key.as_slice())
             {
@@ -133,7 +133,7 @@ impl Held {
             )?;
         }
         let is_touched = |record: &&Record| {
-            let here = touched.get(record.owner.key().as_slice());
+            let here = touched.get(record.owner.sort_key().as_slice());
             here.is_some_and(|rrsets| rrsets.contains_key(&record.rtype))
         };
         let aside = self.aside.iter().filter(|record| !is_touched(record));
@@ -143,10 +143,10 @@ impl Held {
 
     /// The RRset that `record` belongs to, as the changes so far have left it.
     fn touch<'t>(&self, touched: &'t mut Touched, record: &Record) -> &'t mut Vec<Record> {
-        let key = record.owner.key();
+        let key = record.owner.sort_key();
         let here = touched.entry(key.as_slice().into()).or_default();
         here.entry(record.rtype).or_insert_with(|| {
-            let node = self.zone.tree().get(&key);
+            let node = self.zone.tree().get(&record.owner.key());
             let served = node.into_iter().flat_map(records_of);
             let served = served
                 .filter(|old| old.rtype == record.rtype)

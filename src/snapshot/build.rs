@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::apexes::Apexes;
 use super::served::Overlay;
 use super::{GuardViolation, ServedZone, Settings, Snapshot};
 use crate::failover::Publication;
@@ -377,6 +378,7 @@ fn snapshot_of(
     Snapshot {
         generation,
         settings,
+        apexes: Apexes::of(&zones),
         zones,
         keys: Arc::default(),
         has_targets: false,

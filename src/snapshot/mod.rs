@@ -10,6 +10,7 @@
 //! CNAME beside it, nor a cut or DNAME at or above it. [`Snapshot::build`] refuses it, and every
 //! published set that would send partners nowhere.
 
+mod apexes;
 mod build;
 mod guard;
 mod replication;
@@ -24,6 +25,7 @@ pub use settings::{CookieSecret, Cookies, Settings, ShortText, UDP_PAYLOAD};
 
 use std::sync::Arc;
 
+use self::apexes::Apexes;
 use crate::ids::{Generation, Serial};
 use crate::tsig::Keys;
 use crate::zone::{Key, Name};
@@ -35,6 +37,7 @@ pub struct Snapshot {
     settings: Arc<Settings>,
     /// In canonical order of their origins.
     zones: Vec<ServedZone>,
+    apexes: Apexes,
     keys: Arc<Keys>,
     has_targets: bool,
 }
@@ -77,13 +80,13 @@ impl Snapshot {
     /// The serial that the zone `origin` has in this snapshot.
     #[must_use]
     pub fn serial(&self, origin: &Name) -> Option<Serial> {
-        let at = self.search(origin.key().as_slice()).ok()?;
+        let at = self.search(origin.sort_key().as_slice()).ok()?;
         self.zones.get(at).map(ServedZone::serial)
     }
 
     /// Takes where the zone `origin` comes from, before it is published.
     pub fn follow(&mut self, origin: &Name, sources: Arc<[Source]>) {
-        if let Ok(at) = self.search(origin.key().as_slice())
+        if let Ok(at) = self.search(origin.sort_key().as_slice())
             && let Some(zone) = self.zones.get_mut(at)
         {
             zone.set_sources(sources);
@@ -93,7 +96,7 @@ impl Snapshot {
     /// The zone with this origin.
     #[must_use]
     pub fn zone(&self, origin: &Name) -> Option<&ServedZone> {
-        let at = self.search(origin.key().as_slice()).ok()?;
+        let at = self.search(origin.sort_key().as_slice()).ok()?;
         self.zones.get(at)
     }
 
@@ -111,7 +114,7 @@ impl Snapshot {
     /// Takes what the secondaries of one zone need, before it is published.
     pub fn replicate(&mut self, origin: &Name, replication: Replication) {
         self.has_targets |= !replication.targets.is_empty();
-        if let Ok(at) = self.search(origin.key().as_slice())
+        if let Ok(at) = self.search(origin.sort_key().as_slice())
             && let Some(zone) = self.zones.get_mut(at)
         {
             zone.set_replication(replication);
@@ -127,16 +130,7 @@ impl Snapshot {
     /// The zone that a name lies in: the deepest of those whose apex is at or above it.
     #[must_use]
     pub fn zone_of(&self, key: &Key) -> Option<&ServedZone> {
-        let key = key.as_slice();
-        let mut zone = match self.search(key) {
-            Ok(at) => return self.zones.get(at),
-            Err(at) => self.zones.get(at.checked_sub(1)?)?,
-        };
-        // All zones between the enclosing one and the name are below the enclosing one.
-        while !key.starts_with(zone.key()) {
-            zone = self.zone_above(zone)?;
-        }
-        Some(zone)
+        self.zones.get(self.apexes.enclosing(key, &self.zones)?)
     }
 
     /// The deepest zone that the apex of `zone` lies in, other than itself.

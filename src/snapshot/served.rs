@@ -8,13 +8,15 @@ use super::Replication;
 use crate::history::{Difference, FixedChanges, Layers, WireRecord, write_record};
 use crate::ids::Serial;
 use crate::zone::rdata::{rtype, soa_numbers};
-use crate::zone::{Key, Name, Node, Rrset, Tree, Zone};
+use crate::zone::{Found, Key, Name, Node, Rrset, Tree, Zone};
 
 /// A zone with the records of services, and with its serial.
 #[derive(Debug)]
 pub struct ServedZone {
     zone: Arc<Zone>,
     serial: Serial,
+    /// How many labels the apex has.
+    depth: usize,
     above: Option<usize>,
     overlay: Arc<Overlay>,
     sources: Arc<[Source]>,
@@ -57,7 +59,7 @@ pub struct Source {
 pub struct Place<'s> {
     /// Whether the name exists; else the rest speaks of its closest encloser.
     pub exact: bool,
-    /// The octets of the encloser's key.
+    /// How many labels the encloser has.
     pub encloser: usize,
     /// The topmost cut or DNAME at or above the name.
     pub boundary: Option<Node<'s>>,
@@ -69,7 +71,15 @@ impl<'s> Place<'s> {
     /// Whether this is the apex.
     #[must_use]
     pub fn is_apex_of(&self, zone: &ServedZone) -> bool {
-        self.exact && self.encloser == zone.key().len()
+        self.exact && self.encloser == zone.depth
+    }
+
+    /// Whether `*` stands right below: the source of synthesis of RFC 4592 section 2.2.1, if this
+    /// is a closest encloser.
+    #[must_use]
+    pub fn has_wildcard(&self) -> bool {
+        let of = |node: Option<Node<'s>>| node.is_some_and(|node| node.has_wildcard());
+        of(self.fixed) || of(self.overlay)
     }
 
     /// The RRset of one type.
@@ -91,6 +101,7 @@ impl<'s> Place<'s> {
 impl ServedZone {
     pub(super) fn new(zone: Arc<Zone>, serial: Serial, overlay: Arc<Overlay>) -> ServedZone {
         ServedZone {
+            depth: zone.origin().labels().count(),
             zone,
             serial,
             above: None,
@@ -243,19 +254,18 @@ impl ServedZone {
 
     /// Looks a name up in both trees.
     #[must_use]
-    pub fn find(&self, key: &Key) -> Place<'_> {
+    pub fn find<'s>(&'s self, key: &Key) -> Place<'s> {
         let fixed = self.zone.tree().find(key);
         let overlay = self.overlay.tree.find(key);
-        let depth = |node: Option<Node<'_>>| node.map_or(0, |node| node.key_len());
-        let encloser = depth(fixed.node).max(depth(overlay.node));
-        let at_encloser = |node: &Node<'_>| node.key_len() == encloser;
+        let encloser = fixed.labels.max(overlay.labels);
+        let at_encloser = |found: &Found<'s>| found.node.filter(|_| found.labels == encloser);
         Place {
             exact: fixed.exact || overlay.exact,
             encloser,
             // The overlay has no cuts, and nothing of it stands below one.
             boundary: fixed.node.and_then(|node| node.boundary()),
-            fixed: fixed.node.filter(at_encloser),
-            overlay: overlay.node.filter(at_encloser),
+            fixed: at_encloser(&fixed),
+            overlay: at_encloser(&overlay),
         }
     }
 

@@ -4,23 +4,30 @@ use foldhash::quality::FixedState;
 use std::hash::BuildHasher;
 
 use super::draft::{Draft, Row};
-use super::key::{Key, LabelStarts, common_ancestor};
+use super::key::{LabelStarts, SortKey, common_ancestor};
 use super::rdata::rtype;
 use super::rrset::pack;
-use super::tree::{NONE, SHARED, Tree, TreeTooLarge};
+use super::tree::{NONE, SHARED, Tree, TreeTooLarge, WILDCARD};
 
 /// RDATA of fewer octets is never shared: saying where it stands takes about as much.
 const WORTH_SHARING: usize = 12;
 /// So many RRsets are remembered to be shared.
 const MAX_REMEMBERED: usize = 1 << 16;
 
+/// A name at or above the last one added.
+struct Above {
+    key_length: usize,
+    place: u32,
+    boundary: u32,
+}
+
 /// A tree under construction; owners come in canonical order.
 pub(super) struct Builder {
     octets: Vec<u8>,
     places: Vec<u32>,
-    /// The names from the apex to the last one added: the length of the key, the boundary.
-    path: Vec<(usize, u32)>,
-    last: Key,
+    /// The names from the apex to the last one added.
+    path: Vec<Above>,
+    last: SortKey,
     apex_labels: usize,
     /// Where RRsets stand whose data may come again, by its hash; the latest has the slot.
     remembered: Box<[u32]>,
@@ -34,7 +41,7 @@ impl Builder {
             octets: Vec::with_capacity(records.saturating_mul(16)),
             places: Vec::with_capacity(records / 2),
             path: Vec::new(),
-            last: Key::of_wire(apex),
+            last: SortKey::of_wire(apex),
             apex_labels: LabelStarts::of(apex).count(),
             remembered: vec![NONE; slots].into(),
         }
@@ -44,7 +51,7 @@ impl Builder {
     /// non-terminals above it. An RRset takes the TTL of its first record. Says which node it is.
     pub(super) fn add(&mut self, draft: &Draft, rows: &[Row]) -> Result<u32, TreeTooLarge> {
         let owner = rows.first().map_or(&[0][..], |first| draft.owner(first));
-        let key = Key::of_wire(owner);
+        let key = SortKey::of_wire(owner);
         self.add_above(owner, &key)?;
         let is_apex = self.places.is_empty();
         let is_boundary = rows
@@ -67,13 +74,17 @@ impl Builder {
     }
 
     /// The names between the last one and this one that have no records of their own.
-    fn add_above(&mut self, owner: &[u8], key: &Key) -> Result<(), TreeTooLarge> {
+    fn add_above(&mut self, owner: &[u8], key: &SortKey) -> Result<(), TreeTooLarge> {
         let sorted = key.as_slice();
         let shared = common_ancestor(sorted, self.last.as_slice());
-        while self.path.last().is_some_and(|(length, _)| *length > shared) {
+        while self
+            .path
+            .last()
+            .is_some_and(|above| above.key_length > shared)
+        {
             self.path.pop();
         }
-        let above = self.path.last().map(|(length, _)| *length);
+        let above = self.path.last().map(|above| above.key_length);
         let starts = LabelStarts::of(owner);
         let ends = sorted.iter().enumerate().filter(|(_, octet)| **octet == 0);
         // The root first: its key has no octet.
@@ -98,12 +109,22 @@ impl Builder {
     ) -> Result<u32, TreeTooLarge> {
         let place = self.place()?;
         let index = u32::try_from(self.places.len()).map_err(|_| TreeTooLarge)?;
+        if index >= WILDCARD {
+            return Err(TreeTooLarge);
+        }
         let boundary = match self.path.last() {
-            Some((_, above)) if *above != NONE => *above,
+            Some(above) if above.boundary != NONE => above.boundary,
             _ if is_boundary => place,
             _ => NONE,
         };
-        self.path.push((key_length, boundary));
+        if let (Some(above), b"\x01*") = (self.path.last(), owner.get(..2).unwrap_or(&[])) {
+            self.mark_wildcard(above.place as usize);
+        }
+        self.path.push(Above {
+            key_length,
+            place,
+            boundary,
+        });
         self.places.push(place);
         self.octets.extend_from_slice(&index.to_le_bytes());
         self.octets.extend_from_slice(&boundary.to_le_bytes());
@@ -111,6 +132,14 @@ impl Builder {
             .push(u8::try_from(owner.len()).map_err(|_| TreeTooLarge)?);
         self.octets.extend_from_slice(owner);
         Ok(index)
+    }
+
+    /// Notes at the node of an encloser that `*` stands right below it.
+    fn mark_wildcard(&mut self, encloser: usize) {
+        let number = self.octets.get_mut(encloser..encloser + 4);
+        if let Some(number) = number.and_then(|four| four.first_chunk_mut::<4>()) {
+            *number = (u32::from_le_bytes(*number) | WILDCARD).to_le_bytes();
+        }
     }
 
     fn add_rrset(&mut self, draft: &Draft, rows: &[Row]) -> Result<(), TreeTooLarge> {
@@ -176,7 +205,7 @@ impl Builder {
     /// The tree of what was added; of the apex alone if nothing was.
     pub(super) fn finish(mut self, apex: &[u8]) -> Result<Tree, TreeTooLarge> {
         if self.places.is_empty() {
-            let key = Key::of_wire(apex);
+            let key = SortKey::of_wire(apex);
             self.add_name(apex, key.as_slice().len(), false)?;
             self.octets.extend_from_slice(&[0, 0]);
         }

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::ops::Range;
 
-use super::key::Key;
+use super::key::SortKey;
 use super::name::Name;
 use super::tree::TreeTooLarge;
 
@@ -145,12 +145,12 @@ impl Draft {
     }
 
     fn is_sorted(&self) -> bool {
-        let mut last: Option<(u32, Key)> = None;
+        let mut last: Option<(u32, SortKey)> = None;
         for row in &self.rows {
             if last.as_ref().is_some_and(|(owner, _)| *owner == row.owner) {
                 continue;
             }
-            let key = Key::of_wire(self.owner(row));
+            let key = SortKey::of_wire(self.owner(row));
             if last.is_some_and(|(_, last)| last.as_slice() > key.as_slice()) {
                 return false;
             }
@@ -162,11 +162,11 @@ impl Draft {
     /// Most names differ in the first octets after the apex: those are laid beside the row, and
     /// the rest of the name is asked for only where they are equal.
     fn sort_by_owner(&mut self) {
-        let apex = self.apex.key().as_slice().len();
+        let apex = self.apex.sort_key().as_slice().len();
         let mut handles: Vec<Handle> = Vec::with_capacity(self.rows.len());
         for (at, row) in (0u32..).zip(&self.rows) {
             let mut first = [0; Handle::FIRST];
-            let key = Key::of_wire(self.owner(row));
+            let key = SortKey::of_wire(self.owner(row));
             let beyond = key.as_slice().get(apex..).unwrap_or(&[]);
             for (place, octet) in first.iter_mut().zip(beyond) {
                 *place = *octet;
@@ -178,7 +178,10 @@ impl Draft {
             let by_first = a.first.cmp(&b.first);
             let by_name = by_first.then_with(|| match (row(a), row(b)) {
                 (Some(a), Some(b)) if a.owner != b.owner => {
-                    let (a, b) = (Key::of_wire(self.owner(a)), Key::of_wire(self.owner(b)));
+                    let (a, b) = (
+                        SortKey::of_wire(self.owner(a)),
+                        SortKey::of_wire(self.owner(b)),
+                    );
                     a.as_slice().cmp(b.as_slice())
                 }
                 _ => Ordering::Equal,

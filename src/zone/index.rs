@@ -23,14 +23,14 @@ struct Slot {
 
 /// Places by the hash of the name that stands there.
 #[derive(Clone, Debug)]
-pub(super) struct Index {
+pub struct Index {
     slots: Box<[Slot]>,
     is_complete: bool,
 }
 
 /// What the index says of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Seen {
+pub enum Seen {
     /// It stands here.
     At(u32),
     /// It does not exist.
@@ -57,7 +57,8 @@ pub(super) fn hash_in_lower_case(wire: &[u8]) -> u64 {
 
 impl Index {
     /// The index of `names`: hash and place of each, all different.
-    pub(super) fn build(names: impl ExactSizeIterator<Item = (u64, u32)>) -> Index {
+    #[must_use]
+    pub fn build(names: impl ExactSizeIterator<Item = (u64, u32)>) -> Index {
         let slot = Slot {
             place: EMPTY,
             tag: 0,
@@ -83,7 +84,8 @@ impl Index {
     }
 
     /// The place with this hash for which `is_it` holds.
-    pub(super) fn get(&self, hash: u64, is_it: impl Fn(u32) -> bool) -> Seen {
+    #[must_use]
+    pub fn get(&self, hash: u64, is_it: impl Fn(u32) -> bool) -> Seen {
         let (home, tag) = self.home(hash);
         let (before, from) = self.slots.split_at(home);
         for slot in from.iter().chain(before).take(REACH) {
@@ -113,7 +115,8 @@ impl Index {
     }
 
     /// The number of octets that the index takes in memory.
-    pub(super) fn size(&self) -> usize {
+    #[must_use]
+    pub fn size(&self) -> usize {
         size_of_val(&*self.slots)
     }
 }

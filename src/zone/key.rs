@@ -1,25 +1,22 @@
 //! What names are looked up and sorted by.
 
-use super::name::MAX_WIRE;
+use super::index;
+use super::name::{MAX_WIRE, is_below};
 
 /// The sorted form has two octets at most for each octet of the name.
 const MAX_SORTED: usize = 2 * MAX_WIRE;
 /// A name has at most so many labels beside the root's.
 pub(super) const MAX_LABELS: usize = MAX_WIRE / 2;
 
-/// A name in the two forms that a [`super::Tree`] asks for: its wire format in lower case, which
-/// is hashed, and a form that sorts.
-///
-/// The sorted form has the labels from the right, in lower case, each ended by a zero octet, with
-/// the octets 0 and 1 inside labels written as `1 1` and `1 2`. Compared octet by octet it gives
-/// the canonical order of names (RFC 4034 section 6.1), and a name is at or below another if its
-/// form begins with the other's.
-#[derive(Clone)]
+/// A name as it is looked up: its wire format in lower case, where its labels begin, and its
+/// hash. It lives on the stack, for every query makes one.
+#[derive(Clone, Debug)]
 pub struct Key {
-    sorted: [u8; MAX_SORTED],
-    sorted_length: usize,
     wire: [u8; MAX_WIRE],
-    wire_length: usize,
+    /// 0 for the key of nothing.
+    length: usize,
+    starts: LabelStarts,
+    hash: u64,
 }
 
 impl Key {
@@ -28,42 +25,76 @@ impl Key {
     #[must_use]
     pub fn of_wire(wire: &[u8]) -> Key {
         let starts = LabelStarts::of(wire);
-        let mut key = Key::empty();
-        for start in starts.iter().rev() {
-            key.push_label(label_at(wire, start));
-        }
-        let end = starts.end();
+        let mut key = Key {
+            wire: [0; MAX_WIRE],
+            // The root's octet is there: the array is of zeros.
+            length: (starts.end() + 1).min(MAX_WIRE),
+            hash: 0,
+            starts,
+        };
+        let end = key.starts.end();
         if let (Some(room), Some(labels)) = (key.wire.get_mut(..end), wire.get(..end)) {
             // Length octets are at most 63 and so never letters.
             room.copy_from_slice(labels);
             room.make_ascii_lowercase();
         }
-        // The root's octet is there: the array is of zeros.
-        key.wire_length = (end + 1).min(MAX_WIRE);
+        key.hash = index::hash(key.wire());
         key
     }
 
-    /// The octets that sort.
-    #[must_use]
-    pub fn as_slice(&self) -> &[u8] {
-        self.sorted.get(..self.sorted_length).unwrap_or(&[])
+    /// The key of nothing: even the root has a wire format of one octet.
+    fn of_nothing() -> Key {
+        Key {
+            wire: [0; MAX_WIRE],
+            length: 0,
+            starts: LabelStarts::of(&[]),
+            hash: index::hash(&[]),
+        }
     }
 
     /// The name in wire format, in lower case.
     #[must_use]
     pub fn wire(&self) -> &[u8] {
-        self.wire.get(..self.wire_length).unwrap_or(&[])
+        self.wire.get(..self.length).unwrap_or(&[])
     }
 
-    /// The key of the name that has `encloser` sorted octets of this one, with one more label in
+    /// How many labels it has, without the root's.
+    #[must_use]
+    pub fn labels(&self) -> usize {
+        self.starts.count()
+    }
+
+    /// The ancestor of so many labels, in wire format and lower case; the name itself if it has
+    /// no more.
+    #[must_use]
+    pub fn suffix(&self, labels: usize) -> &[u8] {
+        self.wire().get(self.starts.suffix(labels)..).unwrap_or(&[])
+    }
+
+    /// The hash of [`Key::suffix`].
+    #[must_use]
+    pub fn suffix_hash(&self, labels: usize) -> u64 {
+        index::hash(self.suffix(labels))
+    }
+
+    /// The hash of the name.
+    #[must_use]
+    pub fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    /// Whether the name is at or below `other`, a name in wire format.
+    #[must_use]
+    pub fn is_at_or_below(&self, other: &[u8]) -> bool {
+        is_below(self.wire(), other)
+    }
+
+    /// The key of the name that has the last `labels` labels of this one, with one more label in
     /// front: `*` makes the source of synthesis of RFC 4592 section 2.2.1. A name that is too
     /// long by that has no key, and gets one that no name has.
     #[must_use]
-    pub fn child_of_prefix(&self, encloser: usize, label: &[u8]) -> Key {
-        let ends = |octets: &[u8]| octets.iter().filter(|octet| **octet == 0).count();
-        let kept = ends(self.as_slice().get(..encloser).unwrap_or(self.as_slice()));
-        let from = LabelStarts::of(self.wire()).suffix(kept);
-        let above = self.wire().get(from..).unwrap_or(&[0]);
+    pub fn child_of_suffix(&self, labels: usize, label: &[u8]) -> Key {
+        let above = self.suffix(labels);
         let mut wire = [0; MAX_WIRE];
         let end = 1 + label.len() + above.len();
         match (wire.get_mut(..end), u8::try_from(label.len())) {
@@ -75,18 +106,42 @@ impl Key {
                 rest.copy_from_slice(above);
                 Key::of_wire(room)
             }
-            _ => Key::empty(),
+            _ => Key::of_nothing(),
         }
     }
+}
 
-    /// The key of nothing: even the root has a wire format of one octet.
-    fn empty() -> Key {
-        Key {
+/// A name in a form that sorts.
+///
+/// It has the labels from the right, in lower case, each ended by a zero octet, with the octets 0
+/// and 1 inside labels written as `1 1` and `1 2`. Compared octet by octet it gives the canonical
+/// order of names (RFC 4034 section 6.1), and a name is at or below another if its form begins
+/// with the other's.
+#[derive(Clone)]
+pub struct SortKey {
+    sorted: [u8; MAX_SORTED],
+    length: usize,
+}
+
+impl SortKey {
+    /// The form of a name in wire format. Octets that are no name give the form of what of them
+    /// is.
+    #[must_use]
+    pub fn of_wire(wire: &[u8]) -> SortKey {
+        let mut key = SortKey {
             sorted: [0; MAX_SORTED],
-            sorted_length: 0,
-            wire: [0; MAX_WIRE],
-            wire_length: 0,
+            length: 0,
+        };
+        for start in LabelStarts::of(wire).iter().rev() {
+            key.push_label(label_at(wire, start));
         }
+        key
+    }
+
+    /// The octets that sort.
+    #[must_use]
+    pub fn as_slice(&self) -> &[u8] {
+        self.sorted.get(..self.length).unwrap_or(&[])
     }
 
     fn push_label(&mut self, label: &[u8]) {
@@ -102,15 +157,16 @@ impl Key {
 
     fn push(&mut self, octets: &[u8]) {
         // A name within 255 octets always fits; anything longer was no name.
-        let room = self.sorted_length..self.sorted_length + octets.len();
+        let room = self.length..self.length + octets.len();
         if let Some(room) = self.sorted.get_mut(room) {
             room.copy_from_slice(octets);
-            self.sorted_length += octets.len();
+            self.length += octets.len();
         }
     }
 }
 
 /// Where the labels of a name begin, from the left, without the root's.
+#[derive(Clone, Debug)]
 pub(super) struct LabelStarts {
     starts: [u8; MAX_LABELS + 1],
     count: usize,
@@ -195,23 +251,31 @@ mod tests {
         text.parse::<Name>().unwrap().key()
     }
 
+    fn sorted(text: &str) -> SortKey {
+        text.parse::<Name>().unwrap().sort_key()
+    }
+
     #[test]
-    fn a_key_has_both_forms_in_lower_case() {
+    fn a_key_is_the_name_in_lower_case_and_counts_its_labels() {
         let key = key("A.b\\000.Test.");
-        assert_eq!(key.as_slice(), b"test\0b\x01\x01\0a\0");
         assert_eq!(key.wire(), b"\x01a\x02b\0\x04test\0");
-        assert_eq!(Key::of_wire(&[0]).as_slice(), b"");
+        assert_eq!(key.labels(), 3);
+        assert_eq!(key.suffix(1), b"\x04test\0");
+        assert_eq!(key.suffix(0), b"\0");
+        assert_eq!(key.suffix(9), key.wire());
+        assert!(key.is_at_or_below(b"\x04TEST\0") && !key.is_at_or_below(b"\x01b\0"));
         assert_eq!(Key::of_wire(&[0]).wire(), [0]);
+        assert_eq!(sorted("A.b\\000.Test.").as_slice(), b"test\0b\x01\x01\0a\0");
+        assert_eq!(SortKey::of_wire(&[0]).as_slice(), b"");
     }
 
     #[test]
     fn the_source_of_synthesis_stands_right_below_the_encloser() {
         let name = key("x.y.b.test.");
-        let encloser = key("b.test.").as_slice().len();
-        let source = name.child_of_prefix(encloser, b"*");
+        let source = name.child_of_suffix(2, b"*");
         assert_eq!(source.wire(), key("*.b.test.").wire());
-        assert_eq!(source.as_slice(), key("*.b.test.").as_slice());
-        assert_eq!(name.child_of_prefix(0, b"*").wire(), key("*.").wire());
+        assert_eq!(source.hash(), key("*.B.test.").hash());
+        assert_eq!(name.child_of_suffix(0, b"*").wire(), key("*.").wire());
     }
 
     #[test]
@@ -219,9 +283,10 @@ mod tests {
         let long = "a.".repeat(127);
         let name: Name = long.parse().unwrap();
         assert_eq!(name.key().wire(), name.wire());
-        assert_eq!(name.key().as_slice().len(), 254);
+        assert_eq!(name.key().labels(), 127);
+        assert_eq!(name.sort_key().as_slice().len(), 254);
         // One label more does not fit.
-        let longer = name.key().child_of_prefix(254, b"*");
+        let longer = name.key().child_of_suffix(127, b"*");
         assert_eq!(longer.wire(), b"");
     }
 
@@ -239,16 +304,11 @@ mod tests {
 
     #[test]
     fn ancestors_are_whole_labels() {
-        let name = key("ab.c.test.");
-        let at = |other: &str| common_ancestor(name.as_slice(), key(other).as_slice());
-        assert_eq!(at("a.c.test."), key("c.test.").as_slice().len());
-        assert_eq!(at("c.test."), key("c.test.").as_slice().len());
-        assert_eq!(at("cc.test."), key("test.").as_slice().len());
+        let name = sorted("ab.c.test.");
+        let at = |other: &str| common_ancestor(name.as_slice(), sorted(other).as_slice());
+        assert_eq!(at("a.c.test."), sorted("c.test.").as_slice().len());
+        assert_eq!(at("c.test."), sorted("c.test.").as_slice().len());
+        assert_eq!(at("cc.test."), sorted("test.").as_slice().len());
         assert_eq!(at("tes."), 0);
-        let wire = name.wire();
-        let starts = LabelStarts::of(wire);
-        assert_eq!(wire.get(starts.suffix(1)..), Some(&b"\x04test\0"[..]));
-        assert_eq!(wire.get(starts.suffix(0)..), Some(&b"\0"[..]));
-        assert_eq!(starts.suffix(9), 0);
     }
 }

@@ -39,7 +39,8 @@ mod wire;
 mod zone;
 
 pub use error::{Position, ZoneError};
-pub use key::Key;
+pub use index::{Index, Seen};
+pub use key::{Key, SortKey};
 pub use message::skip_name;
 pub use name::{Name, NameError};
 pub use parse::{ZoneFile, parse};
@@ -49,7 +50,7 @@ pub use rrset::{Records, Rrset};
 pub use tree::{Found, Node, Record, Tree, TreeTooLarge};
 pub use zone::{Absence, Zone};
 
-pub(crate) use name::wire_len;
+pub(crate) use name::{is_below, wire_len};
 pub(crate) use rrset::pack;
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 use std::sync::Arc;
 
-use super::key::Key;
+use super::key::{Key, SortKey};
 
 /// A name has at most 255 octets on the wire (RFC 1035 section 2.3.4).
 pub(super) const MAX_WIRE: usize = 255;
@@ -110,10 +110,16 @@ impl Name {
         is_below(&self.0, &other.0)
     }
 
-    /// What the name is looked up and sorted by.
+    /// What the name is looked up by.
     #[must_use]
     pub fn key(&self) -> Key {
         Key::of_wire(&self.0)
+    }
+
+    /// What the name is sorted by.
+    #[must_use]
+    pub fn sort_key(&self) -> SortKey {
+        SortKey::of_wire(&self.0)
     }
 
     /// The name in lower case.
@@ -240,7 +246,7 @@ pub(crate) fn wire_len(octets: &[u8]) -> Option<usize> {
 }
 
 /// Whether the name `wire` is `other` or a name below it.
-pub(super) fn is_below(wire: &[u8], other: &[u8]) -> bool {
+pub(crate) fn is_below(wire: &[u8], other: &[u8]) -> bool {
     let Some(end) = wire.len().checked_sub(other.len()) else {
         return false;
     };
@@ -284,7 +290,7 @@ impl Hash for Name {
 
 impl Ord for Name {
     fn cmp(&self, other: &Name) -> Ordering {
-        self.key().as_slice().cmp(other.key().as_slice())
+        self.sort_key().as_slice().cmp(other.sort_key().as_slice())
     }
 }
 

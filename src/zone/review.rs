@@ -114,7 +114,7 @@ impl Reviewer<'_> {
         let cut = found.node.and_then(|found| found.boundary());
         let glue_is_ours = cut.is_none_or(|cut| cut.index() == node.index());
         let wildcard = found.node.is_some_and(|encloser| {
-            let source = key.child_of_prefix(encloser.key_len(), b"*");
+            let source = key.child_of_suffix(encloser.labels(), b"*");
             !found.exact && self.zone.tree().get(&source).is_some()
         });
         if glue_is_ours && !wildcard {

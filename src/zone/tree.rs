@@ -3,7 +3,7 @@
 use super::build::Builder;
 use super::draft::{Draft, Mark};
 use super::index::{self, Index, Seen};
-use super::key::{Key, LabelStarts};
+use super::key::{Key, LabelStarts, SortKey};
 use super::name::{Name, labels};
 use super::rrset::Rrset;
 
@@ -24,8 +24,9 @@ pub struct Record {
 /// beside itself, an RRset 10 beside its data, equal data of several RRsets lies there once;
 /// finding a name takes 12 more, for its index.
 ///
-/// A node is: its number and the place of its boundary, four octets each; the length of its
-/// owner, the owner; the number of its RRsets in two octets. Each RRset has its type in two,
+/// A node is: its number, with [`WILDCARD`] if `*` stands right below it, and the place of its
+/// boundary, four octets each; the length of its owner, the owner; the number of its RRsets in
+/// two octets. Each RRset has its type in two,
 /// its TTL in four, and the length of its packed records in four, or [`SHARED`] and the place
 /// where an equal one has its length. Numbers are little-endian.
 #[derive(Clone, Debug)]
@@ -45,6 +46,8 @@ pub struct TreeTooLarge;
 pub(super) const NONE: u32 = u32::MAX;
 /// In the place of a length: the data stands elsewhere.
 pub(super) const SHARED: u32 = u32::MAX - 1;
+/// In the number of a node: there is a `*` right below it. No tree has as many nodes.
+pub(super) const WILDCARD: u32 = 1 << 31;
 /// Where a node has the length of its owner.
 const OWNER: usize = 8;
 
@@ -54,6 +57,8 @@ pub struct Found<'t> {
     /// The name itself, or its closest encloser (RFC 4592 section 3.3.1). `None` if the name is
     /// not at or below the apex.
     pub node: Option<Node<'t>>,
+    /// How many labels the name of the node has, without the root's.
+    pub labels: usize,
     /// Whether it is the name itself.
     pub exact: bool,
 }
@@ -126,49 +131,49 @@ impl Tree {
         if let Some(node) = self.get(key) {
             return Found {
                 node: Some(node),
+                labels: key.labels(),
                 exact: true,
             };
         }
+        let encloser = self.closest_encloser(key);
         Found {
-            node: self.closest_encloser(key),
+            node: encloser.map(|(node, _)| node),
+            labels: encloser.map_or(0, |(_, labels)| labels),
             exact: false,
         }
     }
 
     /// Every name between a node and the apex is a node. So of the ancestors of a name that does
     /// not exist the upper ones exist and the lower ones do not.
-    fn closest_encloser(&self, key: &Key) -> Option<Node<'_>> {
-        let starts = LabelStarts::of(key.wire());
-        let ancestor = |labels: usize| key.wire().get(starts.suffix(labels)..).unwrap_or(&[]);
+    fn closest_encloser(&self, key: &Key) -> Option<(Node<'_>, usize)> {
         let apex = self.node(*self.places.first()?);
         let mut exists = LabelStarts::of(apex.owner).count();
-        if key.wire().is_empty() || exists > starts.count() {
+        if exists > key.labels() || !key.is_at_or_below(apex.owner) {
             return None;
         }
-        let mut encloser = self
-            .seek(ancestor(exists))
-            .filter(|node| node.place == apex.place)?;
-        let mut missing = starts.count();
-        while missing - exists > 1 {
+        let mut encloser = apex;
+        let mut missing = key.labels();
+        while missing > exists + 1 {
             let middle = exists + (missing - exists) / 2;
-            match self.seek(ancestor(middle)) {
+            let name = key.suffix(middle);
+            match self.seek(name, index::hash(name)) {
                 Some(node) => (exists, encloser) = (middle, node),
                 None => missing = middle,
             }
         }
-        Some(encloser)
+        Some((encloser, exists))
     }
 
     /// The node with this key, if the name exists.
     #[must_use]
     pub fn get(&self, key: &Key) -> Option<Node<'_>> {
-        self.seek(key.wire())
+        self.seek(key.wire(), key.hash())
     }
 
-    /// The node of the name `lower`, in wire format and lower case.
-    fn seek(&self, lower: &[u8]) -> Option<Node<'_>> {
+    /// The node of the name `lower`, in wire format and lower case, which has this `hash`.
+    fn seek(&self, lower: &[u8], hash: u64) -> Option<Node<'_>> {
         let is_it = |place| self.node(place).owner.eq_ignore_ascii_case(lower);
-        match self.index.get(index::hash(lower), is_it) {
+        match self.index.get(hash, is_it) {
             Seen::At(place) => Some(self.node(place)),
             Seen::Nowhere => None,
             Seen::Perhaps => self.search(lower),
@@ -177,9 +182,9 @@ impl Tree {
 
     /// Looks a name up without the index.
     fn search(&self, lower: &[u8]) -> Option<Node<'_>> {
-        let key = Key::of_wire(lower);
+        let key = SortKey::of_wire(lower);
         let by_name = |place: &u32| {
-            let here = Key::of_wire(self.node(*place).owner);
+            let here = SortKey::of_wire(self.node(*place).owner);
             here.as_slice().cmp(key.as_slice())
         };
         let at = self.places.binary_search_by(by_name).ok()?;
@@ -232,18 +237,23 @@ impl<'t> Node<'t> {
         self.owner
     }
 
-    /// The number of octets of the name's key, in the form that sorts.
+    /// How many labels the name has, without the root's.
     #[must_use]
-    pub fn key_len(&self) -> usize {
-        // The octets 0 and 1 take two there.
-        let of_label = |label: &[u8]| label.len() + 1 + label.iter().filter(|o| **o < 2).count();
-        labels(self.owner).map(of_label).sum()
+    pub fn labels(&self) -> usize {
+        labels(self.owner).count()
     }
 
     /// The node's place in canonical order.
     #[must_use]
     pub fn index(&self) -> u32 {
-        self.tree.u32_at(self.place as usize)
+        self.tree.u32_at(self.place as usize) & !WILDCARD
+    }
+
+    /// Whether `*` stands right below the name: the source of synthesis of RFC 4592 section
+    /// 2.2.1, if the name is a closest encloser.
+    #[must_use]
+    pub fn has_wildcard(&self) -> bool {
+        self.tree.u32_at(self.place as usize) & WILDCARD != 0
     }
 
     /// All RRsets, by type.

@@ -29,7 +29,7 @@ impl Zone {
     /// The zone of a tree that passed all checks.
     pub(super) fn new(origin: Name, tree: Tree) -> Zone {
         Zone {
-            key: origin.key().as_slice().into(),
+            key: origin.sort_key().as_slice().into(),
             origin,
             tree,
             absence: None,
@@ -43,7 +43,7 @@ impl Zone {
     pub fn without_data(origin: &Name, absence: Absence) -> Result<Zone, TreeTooLarge> {
         Ok(Zone {
             origin: origin.clone(),
-            key: origin.key().as_slice().into(),
+            key: origin.sort_key().as_slice().into(),
             tree: Tree::build(origin, &[])?,
             absence: Some(absence),
         })

@@ -337,7 +337,7 @@ impl Draft {
     /// section 10.1), there is one DNAME, the TTLs of an RRset are equal.
     fn add(&mut self, owner: &str, ttl: u32, rtype: &'static str, rdata: String) {
         let owner_name = name(owner);
-        let key = owner_name.key().as_slice().to_vec();
+        let key = owner_name.sort_key().as_slice().to_vec();
         let here = self.types.get(&key).cloned().unwrap_or_default();
         let alone = rtype == "CNAME" && !here.is_empty() || here.contains("CNAME");
         let second = rtype == "DNAME" && here.contains("DNAME");

@@ -148,8 +148,10 @@ fn compare(tree: &Tree, model: &Model, apex: &Name, names: &[Name]) {
         assert_eq!(seen, model.closest(&apex, &path(name)), "{name}");
         assert_eq!(tree.get(&name.key()).is_some(), found.exact);
         if let Some(node) = found.node {
-            let key = name.key();
-            assert!(key.as_slice().len() >= node.key_len());
+            assert_eq!(found.labels, node.labels());
+            assert!(name.key().is_at_or_below(node.owner()));
+            let source = name.key().child_of_suffix(found.labels, b"*");
+            assert_eq!(node.has_wildcard(), tree.get(&source).is_some());
         }
     }
 }
