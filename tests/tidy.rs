@@ -242,7 +242,9 @@ fn one_file_reads_the_clock() {
 #[test]
 fn one_file_swaps_the_snapshot() {
     // An atomic's `store` names its `Ordering`; a swap does not.
-    let swaps = |line: &str| line.contains(".store(") && !line.contains("Ordering");
+    let swaps = |line: &str| {
+        line.contains("snapshots.swap(") || line.contains(".store(") && !line.contains("Ordering")
+    };
     let swapping: Vec<String> = sources("src")
         .iter()
         .filter(|file| file.code.contains("ArcSwap") && file.code.lines().any(swaps))

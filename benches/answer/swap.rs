@@ -28,9 +28,12 @@ pub(crate) fn measure(count: usize, rounds: usize) {
     let first = clock::mono().since(begun);
     let mut all: Vec<Duration> = (0..rounds)
         .map(|round| {
-            let spec = spec(&zones, u32::try_from(round).unwrap() + 2);
+            let number = u32::try_from(round).unwrap() + 2;
+            let changed = [("xmpp".into(), publication(number))].into();
             let begun = clock::mono();
-            snapshot = snapshot.next(&spec).unwrap();
+            let serials = vec![Serial(number); count];
+            let next = snapshot.moved(Generation(number.into()), &changed, serials);
+            snapshot = next.unwrap();
             clock::mono().since(begun)
         })
         .collect();
@@ -41,7 +44,8 @@ pub(crate) fn measure(count: usize, rounds: usize) {
     );
 }
 
-fn spec(zones: &[Arc<Zone>], number: u32) -> SnapshotSpec {
+/// The pools change places with each number.
+fn publication(number: u32) -> Publication {
     let pool = |number: u8| RankedPool {
         pool: format!("pool{number}").as_str().into(),
         servers: vec![RankedServer {
@@ -54,6 +58,13 @@ fn spec(zones: &[Arc<Zone>], number: u32) -> SnapshotSpec {
         0 => vec![pool(1), pool(2)],
         _ => vec![pool(2), pool(1)],
     };
+    Publication {
+        ranking: Ranking { pools },
+        ttl: Duration::from_secs(5),
+    }
+}
+
+fn spec(zones: &[Arc<Zone>], number: u32) -> SnapshotSpec {
     let records = zones.iter().map(|zone| ServiceRecord::Srv {
         owner: format!("_xmpp-server._tcp.{}", zone.origin())
             .parse()
@@ -70,10 +81,7 @@ fn spec(zones: &[Arc<Zone>], number: u32) -> SnapshotSpec {
         services: vec![ServiceSpec {
             name: "xmpp".into(),
             records: records.collect(),
-            publication: Publication {
-                ranking: Ranking { pools },
-                ttl: Duration::from_secs(5),
-            },
+            publication: publication(number),
             negative_ttl: Duration::from_secs(5),
         }],
         servers: Vec::new(),

@@ -32,13 +32,34 @@ pub(crate) fn measure(zones: &Zones) {
     let mut all: Vec<Duration> = (2..2 + SWAPS)
         .map(|number| {
             let begun = clock::mono();
-            snapshot = snapshot.next(&spec(&loaded, number)).unwrap();
+            let changed = [("xmpp".into(), publication(number))].into();
+            let mut serials: Vec<Serial> = snapshot.zones().map(|zone| zone.serial()).collect();
+            serials[0] = Serial(number);
+            let next = snapshot.moved(Generation(number.into()), &changed, serials);
+            snapshot = next.unwrap();
             clock::mono().since(begun)
         })
         .collect();
     all.sort();
     let median = all[all.len() / 2];
     println!("first snapshot {first:.1?}, one that touches one zone {median:.1?}");
+}
+
+/// One server, whose weight is the number.
+fn publication(number: u32) -> Publication {
+    Publication {
+        ranking: Ranking {
+            pools: vec![RankedPool {
+                pool: "one".into(),
+                servers: vec![RankedServer {
+                    server: "edge.elsewhere.example.".into(),
+                    addresses: vec![[192, 0, 2, 1].into()],
+                    weight: u16::try_from(number).unwrap(),
+                }],
+            }],
+        },
+        ttl: Duration::from_secs(5),
+    }
 }
 
 /// A service in the first zone, whose serial is the number.
@@ -57,19 +78,7 @@ fn spec(zones: &[Arc<Zone>], number: u32) -> SnapshotSpec {
                 owner: format!("_xmpp-server._tcp.{origin}").parse().unwrap(),
                 port: 5269,
             }],
-            publication: Publication {
-                ranking: Ranking {
-                    pools: vec![RankedPool {
-                        pool: "one".into(),
-                        servers: vec![RankedServer {
-                            server: "edge.elsewhere.example.".into(),
-                            addresses: vec![[192, 0, 2, 1].into()],
-                            weight: 0,
-                        }],
-                    }],
-                },
-                ttl: Duration::from_secs(5),
-            },
+            publication: publication(number),
             negative_ttl: Duration::from_secs(5),
         }],
         servers: Vec::new(),

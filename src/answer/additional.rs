@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::resolve::{Answer, Entry, Owner};
+use super::row::Row;
 use crate::snapshot::{Place, ServedZone, Snapshot};
 use crate::zone::rdata::{host, rtype};
 use crate::zone::{Key, Node, Rrset, is_below};
@@ -15,7 +16,7 @@ const MAX_HOSTS: usize = 128;
 /// section 3.3) as far as our zones have them. None of them is required.
 pub(super) fn add_addresses<'s>(snapshot: &'s Snapshot, answer: &mut Answer<'s>) {
     let mut hosts = Hosts::default();
-    for entry in &answer.answer {
+    for entry in answer.answer.iter() {
         // What was made for this response is an alias, which points at no host.
         if let Cow::Borrowed(packed) = entry.packed {
             for rdata in Rrset::from_packed(entry.rtype, entry.ttl, packed).records() {
@@ -25,7 +26,7 @@ pub(super) fn add_addresses<'s>(snapshot: &'s Snapshot, answer: &mut Answer<'s>)
             }
         }
     }
-    for host in hosts.0 {
+    for host in hosts.0.iter().copied() {
         let key = Key::of_wire(host);
         let Some(zone) = snapshot.zone_of(&key) else {
             continue;
@@ -42,7 +43,7 @@ pub(super) fn add_addresses<'s>(snapshot: &'s Snapshot, answer: &mut Answer<'s>)
 /// gets there (RFC 9471 section 2). That of siblings helps.
 pub(super) fn add_glue<'s>(
     snapshot: &'s Snapshot,
-    parent: &'s ServedZone,
+    parent: ServedZone<'s>,
     cut: Node<'s>,
     answer: &mut Answer<'s>,
 ) {
@@ -52,8 +53,8 @@ pub(super) fn add_glue<'s>(
     }
     // Required ones first, so that the others cannot take their room.
     for required in [true, false] {
-        let here = |host: &&&[u8]| is_below(host, cut.owner()) == required;
-        for host in hosts.0.iter().filter(here) {
+        let here = |host: &&&'s [u8]| is_below(host, cut.owner()) == required;
+        for host in hosts.0.iter().filter(here).copied() {
             let key = Key::of_wire(host);
             let zone = if required {
                 Some(parent)
@@ -84,10 +85,15 @@ fn add_host<'s>(host: &'s [u8], place: &Place<'s>, required: bool, answer: &mut 
 
 /// Whether the addresses at `place`, in `zone`, may stand in a referral of `parent`. What is
 /// below a cut is glue of its own zone alone, and what is below a DNAME is nobody's.
-fn may_be_glue(zone: &ServedZone, parent: &ServedZone, host: &[u8], place: &Place<'_>) -> bool {
+fn may_be_glue(
+    zone: ServedZone<'_>,
+    parent: ServedZone<'_>,
+    host: &[u8],
+    place: &Place<'_>,
+) -> bool {
     place.boundary.is_none_or(|boundary| {
         if zone.is_cut(&boundary) {
-            std::ptr::eq(zone, parent)
+            zone.is(parent)
         } else {
             boundary.owner().len() == host.len()
         }
@@ -96,11 +102,11 @@ fn may_be_glue(zone: &ServedZone, parent: &ServedZone, host: &[u8], place: &Plac
 
 /// Hosts in the order of their first mention, each once.
 #[derive(Default)]
-struct Hosts<'s>(Vec<&'s [u8]>);
+struct Hosts<'s>(Row<&'s [u8], 8>);
 
 impl<'s> Hosts<'s> {
     fn add(&mut self, host: &'s [u8]) {
-        let known = |other: &&[u8]| other.eq_ignore_ascii_case(host);
+        let known = |other: &&'s [u8]| other.eq_ignore_ascii_case(host);
         if self.0.len() < MAX_HOSTS && !self.0.iter().any(known) {
             self.0.push(host);
         }

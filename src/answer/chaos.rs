@@ -24,6 +24,7 @@ pub(super) fn answer<'s>(settings: &'s Settings, query: &Query<'_>) -> Answer<'s
                 // Whoever asks wants to know it of this server, now.
                 ttl: 0,
                 packed: Cow::Borrowed(text.packed()),
+                serial: None,
                 required: true,
             });
             answer

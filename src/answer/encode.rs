@@ -3,6 +3,7 @@
 use super::edns::Opt;
 use super::query::{HEADER, QUESTION, Query};
 use super::resolve::{Answer, Entry, Owner};
+use crate::ids::Serial;
 use crate::zone::Rrset;
 use crate::zone::rdata::{host, layout};
 
@@ -35,17 +36,17 @@ pub fn encode(
     }
     let mut truncated = answer.over_stream;
     let mut counts = [0u16; 3];
-    let sections = [&answer.answer, &answer.authority, &answer.additional];
-    'sections: for (section, count) in sections.into_iter().zip(&mut counts) {
-        for entry in section {
-            match writer.rrset(entry) {
-                Some(records) => *count += records,
-                None if entry.required => {
-                    truncated = true;
-                    break 'sections;
-                }
-                None => {}
-            }
+    let answers = answer.answer.iter().map(|entry| (entry, 0));
+    let authority = answer.authority.iter().map(|entry| (entry, 1));
+    let additional = answer.additional.iter().map(|entry| (entry, 2));
+    for (entry, section) in answers.chain(authority).chain(additional) {
+        let records = writer.rrset(entry);
+        if records.is_none() && entry.required {
+            truncated = true;
+            break;
+        }
+        if let Some(count) = counts.get_mut(section) {
+            *count += records.unwrap_or(0);
         }
     }
     if let Some(opt) = opt {
@@ -137,7 +138,7 @@ impl Writer<'_> {
     fn record(&mut self, entry: &Entry<'_>, rdata: &[u8]) {
         match &entry.owner {
             Owner::Question => self.pointer(u16::try_from(QUESTION).unwrap_or(0)),
-            Owner::Stored(_) | Owner::Met(_) => self.name(entry.owner.wire(&[])),
+            Owner::Stored(_) | Owner::Made(_) => self.name(entry.owner.wire(&[])),
         }
         self.out.extend_from_slice(&entry.rtype.to_be_bytes());
         self.out.extend_from_slice(&self.class);
@@ -145,9 +146,21 @@ impl Writer<'_> {
         let length_at = self.out.len();
         self.out.extend_from_slice(&[0, 0]);
         self.rdata(entry.rtype, rdata);
+        if let Some(serial) = entry.serial {
+            self.serial(serial);
+        }
         let length = u16::try_from(self.out.len() - length_at - 2).unwrap_or(u16::MAX);
         if let Some(place) = self.out.get_mut(length_at..length_at + 2) {
             place.copy_from_slice(&length.to_be_bytes());
+        }
+    }
+
+    /// Puts a serial into the SOA that was just written: it has five numbers at its end.
+    fn serial(&mut self, serial: Serial) {
+        if let Some(numbers) = self.out.last_chunk_mut::<20>()
+            && let Some(place) = numbers.first_chunk_mut::<4>()
+        {
+            *place = serial.0.to_be_bytes();
         }
     }
 

@@ -20,6 +20,7 @@ mod gate;
 mod notify;
 mod query;
 mod resolve;
+mod row;
 
 pub use cookie::Cookie;
 pub use edns::{Edns, ExtendedError, Opt};
@@ -28,6 +29,7 @@ pub use freshness::freshness;
 pub use notify::{Notice, is_notify, take_notify};
 pub use query::{Query, Refusal, read};
 pub use resolve::{Answer, Entry, Owner, Rcode, answer};
+pub use row::Row;
 
 use std::net::IpAddr;
 use std::time::Duration;

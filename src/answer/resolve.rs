@@ -16,7 +16,9 @@ use std::borrow::Cow;
 
 use super::edns::ExtendedError;
 use super::query::Query;
+use super::row::Row;
 use super::{additional, chaos};
+use crate::ids::Serial;
 use crate::snapshot::{Place, ServedZone, Snapshot};
 use crate::zone::rdata::rtype;
 use crate::zone::{Absence, Key, Name, Node, Rrset, is_below};
@@ -83,11 +85,11 @@ pub struct Answer<'s> {
     /// Why, for those who read it.
     pub extended: Option<ExtendedError>,
     /// The answer section.
-    pub answer: Vec<Entry<'s>>,
+    pub answer: Row<Entry<'s>, 4>,
     /// The authority section.
-    pub authority: Vec<Entry<'s>>,
+    pub authority: Row<Entry<'s>, 1>,
     /// The additional section without OPT.
-    pub additional: Vec<Entry<'s>>,
+    pub additional: Row<Entry<'s>, 8>,
 }
 
 /// One RRset of a section.
@@ -101,6 +103,8 @@ pub struct Entry<'s> {
     pub ttl: u32,
     /// The RDATA of each record, as [`Rrset::from_packed`] takes it.
     pub packed: Cow<'s, [u8]>,
+    /// In an SOA, what goes out in place of the serial of the file.
+    pub serial: Option<Serial>,
     /// Whether the response is cut short (TC) if this does not fit.
     pub required: bool,
 }
@@ -112,8 +116,8 @@ pub enum Owner<'s> {
     Question,
     /// A name of the snapshot, in wire format.
     Stored(&'s [u8]),
-    /// A name that was met on the way: the target of an alias.
-    Met(Name),
+    /// A name that was made on the way, of a DNAME.
+    Made(Name),
 }
 
 impl<'s> Answer<'s> {
@@ -125,9 +129,9 @@ impl<'s> Answer<'s> {
             authoritative: false,
             over_stream: false,
             extended: None,
-            answer: Vec::new(),
-            authority: Vec::new(),
-            additional: Vec::new(),
+            answer: Row::new(),
+            authority: Row::new(),
+            additional: Row::new(),
         }
     }
 
@@ -146,7 +150,7 @@ impl Owner<'_> {
         match self {
             Owner::Question => qname,
             Owner::Stored(wire) => wire,
-            Owner::Met(name) => name.wire(),
+            Owner::Made(name) => name.wire(),
         }
     }
 }
@@ -159,7 +163,16 @@ impl<'s> Entry<'s> {
             rtype: rrset.rtype,
             ttl: rrset.ttl,
             packed: Cow::Borrowed(rrset.packed()),
+            serial: None,
             required: true,
+        }
+    }
+
+    /// The same in a zone, which has a serial.
+    fn of(zone: ServedZone<'s>, owner: Owner<'s>, rrset: Rrset<'s>) -> Entry<'s> {
+        Entry {
+            serial: (rrset.rtype == rtype::SOA).then(|| zone.serial()),
+            ..Entry::new(owner, rrset)
         }
     }
 }
@@ -167,9 +180,9 @@ impl<'s> Entry<'s> {
 enum State<'s> {
     Follow(Owner<'s>),
     Hit,
-    NoData(&'s ServedZone, Place<'s>),
-    Miss(&'s ServedZone, Place<'s>),
-    Delegation(&'s ServedZone, Node<'s>),
+    NoData(ServedZone<'s>, Place<'s>),
+    Miss(ServedZone<'s>, Place<'s>),
+    Delegation(ServedZone<'s>, Node<'s>),
     Outside,
     Refused,
     Absent(Absence),
@@ -196,7 +209,7 @@ pub fn answer<'s>(snapshot: &'s Snapshot, query: &Query<'_>) -> Answer<'s> {
         snapshot,
         qname: query.qname,
         qtype: query.qtype,
-        links: Vec::new(),
+        links: Row::new(),
         answer: Answer::empty(Rcode::NoError),
     };
     let mut state = State::Follow(Owner::Question);
@@ -213,7 +226,7 @@ struct Resolver<'s, 'q> {
     qname: &'q [u8],
     qtype: u16,
     /// The names that aliases led through.
-    links: Vec<Name>,
+    links: Row<Owner<'s>, 4>,
     answer: Answer<'s>,
 }
 
@@ -265,7 +278,7 @@ impl<'s> Resolver<'s, '_> {
 
     /// The zone for a name. The DS of an apex lives on the parent's side of the cut (RFC 4035
     /// section 3.1.4.1), so the parent answers if we have it.
-    fn zone_for(&self, key: &Key) -> Option<&'s ServedZone> {
+    fn zone_for(&self, key: &Key) -> Option<ServedZone<'s>> {
         let zone = self.snapshot.zone_of(key)?;
         if self.qtype == rtype::DS && zone.apex().len() == key.wire().len() {
             return self.snapshot.zone_above(zone).or(Some(zone));
@@ -277,7 +290,7 @@ impl<'s> Resolver<'s, '_> {
     fn name_found(
         &mut self,
         owner: Owner<'s>,
-        zone: &'s ServedZone,
+        zone: ServedZone<'s>,
         place: Place<'s>,
     ) -> State<'s> {
         let rrset = match self.qtype {
@@ -287,16 +300,15 @@ impl<'s> Resolver<'s, '_> {
             asked => place.rrset(asked),
         };
         if let Some(rrset) = rrset {
-            self.add(owner, rrset);
+            self.add(Entry::of(zone, owner, rrset));
             return State::Hit;
         }
         match place.rrset(rtype::CNAME) {
             Some(alias) => {
-                let target = alias.records().next().map(Name::from_wire);
                 self.answer.answer.push(Entry::new(owner, alias));
-                match target {
-                    Some(Ok(target)) => self.follow(target),
-                    _ => State::Outside,
+                match alias.records().next() {
+                    Some(target) => self.follow(Owner::Stored(target)),
+                    None => State::Outside,
                 }
             }
             None => State::NoData(zone, place),
@@ -305,24 +317,25 @@ impl<'s> Resolver<'s, '_> {
 
     /// Adds an RRset to the answer section, unless a chain that came by here before has added it
     /// (RFC 2181 section 5: a set has no duplicates).
-    fn add(&mut self, owner: Owner<'s>, rrset: Rrset<'s>) {
+    fn add(&mut self, new: Entry<'s>) {
         let is_here = |entry: &Entry<'_>| {
-            let (one, other) = (entry.owner.wire(self.qname), owner.wire(self.qname));
-            entry.rtype == rrset.rtype && one.eq_ignore_ascii_case(other)
+            let (one, other) = (entry.owner.wire(self.qname), new.owner.wire(self.qname));
+            entry.rtype == new.rtype && one.eq_ignore_ascii_case(other)
         };
         if !self.answer.answer.iter().any(is_here) {
-            self.answer.answer.push(Entry::new(owner, rrset));
+            self.answer.answer.push(new);
         }
     }
 
     /// Goes on with the target of an alias, unless the chain is long or closed.
-    fn follow(&mut self, target: Name) -> State<'s> {
-        let seen = target.wire().eq_ignore_ascii_case(self.qname) || self.links.contains(&target);
+    fn follow(&mut self, target: Owner<'s>) -> State<'s> {
+        let is_it = |name: &[u8]| target.wire(&[]).eq_ignore_ascii_case(name);
+        let seen = is_it(self.qname) || self.links.iter().any(|link| is_it(link.wire(&[])));
         if seen || self.links.len() >= MAX_LINKS {
             return State::Outside;
         }
         self.links.push(target.clone());
-        State::Follow(Owner::Met(target))
+        State::Follow(target)
     }
 
     /// RFC 6672 section 3.2: the DNAME, a CNAME made of it, and on with its target.
@@ -334,7 +347,7 @@ impl<'s> Resolver<'s, '_> {
         let prefix = name.len().saturating_sub(at.owner().len());
         let mut target = name.get(..prefix).unwrap_or(&[]).to_vec();
         target.extend_from_slice(dname.records().next().unwrap_or(&[]));
-        self.add(Owner::Stored(at.owner()), dname);
+        self.add(Entry::new(Owner::Stored(at.owner()), dname));
         let Ok(target) = Name::from_wire(&target) else {
             return State::Failed;
         };
@@ -348,6 +361,7 @@ impl<'s> Resolver<'s, '_> {
             rtype: rtype::CNAME,
             ttl: dname.ttl,
             packed: Cow::Owned(packed),
+            serial: None,
             required: true,
         });
         // Asked for the CNAME itself, the one just made is the answer.
@@ -356,7 +370,7 @@ impl<'s> Resolver<'s, '_> {
         } else if leads_below_itself {
             State::Outside
         } else {
-            self.follow(target)
+            self.follow(Owner::Made(target))
         }
     }
 
@@ -364,11 +378,11 @@ impl<'s> Resolver<'s, '_> {
     fn conclude(&mut self, state: &State<'s>) {
         match state {
             State::Follow(_) | State::Hit | State::Outside => {}
-            State::NoData(zone, place) => self.deny(zone, place),
+            State::NoData(zone, place) => self.deny(*zone, place),
             State::Miss(zone, place) => {
                 // Also at the end of an alias chain (RFC 6604 section 3).
                 self.answer.rcode = Rcode::NameError;
-                self.deny(zone, place);
+                self.deny(*zone, place);
             }
             State::Delegation(zone, cut) => {
                 if self.answer.answer.is_empty() {
@@ -377,7 +391,7 @@ impl<'s> Resolver<'s, '_> {
                 if let Some(servers) = cut.rrset(rtype::NS) {
                     let owner = Owner::Stored(cut.owner());
                     self.answer.authority.push(Entry::new(owner, servers));
-                    additional::add_glue(self.snapshot, zone, *cut, &mut self.answer);
+                    additional::add_glue(self.snapshot, *zone, *cut, &mut self.answer);
                 }
             }
             State::Refused => {
@@ -396,9 +410,9 @@ impl<'s> Resolver<'s, '_> {
     }
 
     /// The SOA that says how long the absence may be kept (RFC 2308 section 3).
-    fn deny(&mut self, zone: &'s ServedZone, place: &Place<'s>) {
+    fn deny(&mut self, zone: ServedZone<'s>, place: &Place<'s>) {
         if let Some(soa) = zone.soa() {
-            let mut entry = Entry::new(Owner::Stored(zone.apex()), soa);
+            let mut entry = Entry::of(zone, Owner::Stored(zone.apex()), soa);
             entry.ttl = zone.negative_ttl(place);
             self.answer.authority.push(entry);
         }

@@ -133,7 +133,7 @@ impl Core {
     }
 
     async fn wait(
-        &self,
+        &mut self,
         inbox: &mut Inbox,
         shutdown: &mut (impl Future<Output = ()> + Unpin),
         deadline: Option<Mono>,
@@ -145,6 +145,7 @@ impl Core {
             .chain(self.retry_at)
             .chain(self.secondaries.poll_timeout())
             .chain(self.silence.poll_timeout())
+            .chain(self.publisher.retired().poll_timeout())
             .chain(deadline);
         let wake = wake.min().map(clock::instant);
         let time = async {
@@ -251,6 +252,7 @@ impl Core {
                     self.engine.handle(now, input);
                 }
             }
+            self.free_retired(now.mono);
             self.set_retry(now.mono);
             self.look_for_silence(now.mono);
             // A call that could not be made, or a disk that fails, is news for the engine.
@@ -258,6 +260,14 @@ impl Core {
                 self.answer_order(now);
                 return;
             }
+        }
+    }
+
+    /// Frees generations that nobody reads any more, beside the core: a large one takes a while.
+    fn free_retired(&mut self, now: Mono) {
+        let unread = self.publisher.retired().take_unread(now);
+        if !unread.is_empty() {
+            tokio::task::spawn_blocking(move || drop(unread));
         }
     }
 

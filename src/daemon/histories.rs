@@ -25,7 +25,7 @@ impl Digests {
         }
     }
 
-    fn of(&mut self, zone: &ServedZone) -> Digest {
+    fn of(&mut self, zone: ServedZone<'_>) -> Digest {
         let fresh = || (Arc::clone(zone.zone()), digest(zone.zone().tree()));
         let known = self.0.entry(zone.origin().clone()).or_insert_with(fresh);
         if !Arc::ptr_eq(&known.0, zone.zone()) {
@@ -86,7 +86,7 @@ impl Prepared {
         }])
     }
 
-    fn of(&self, before: &ServedZone, after: &ServedZone) -> Option<&FixedChanges> {
+    fn of(&self, before: ServedZone<'_>, after: ServedZone<'_>) -> Option<&FixedChanges> {
         let is_it = |zone: &&PreparedZone| {
             Arc::ptr_eq(&zone.before, before.zone()) && Arc::ptr_eq(&zone.after, after.zone())
         };
@@ -105,29 +105,29 @@ pub(super) fn carry_on(
 ) -> Vec<Write> {
     let mut writes = Vec::new();
     digests.learn(prepared);
+    let known = |old: ServedZone<'_>| old.replication().history.clone();
     for (origin, who) in secondaries {
         let Some(zone) = next.zone(origin) else {
             continue;
         };
         let history = match before.zone(origin) {
             _ if who.permits.is_empty() => History::default(),
-            Some(old) if old.serial() == zone.serial() => old.replication().history.clone(),
+            Some(old) if old.serial() == zone.serial() => known(old),
             old => {
                 let step = old.and_then(|old| match prepared.of(old, zone) {
                     Some(changes) => zone.changes_with(changes, old),
                     None => zone.changes_since(old),
                 });
-                let known = old.map(|old| old.replication().history.clone());
-                let known = known.unwrap_or_default();
+                let known = old.map(known).unwrap_or_default();
                 append(zone, &known, step, digests, &mut writes)
             }
         };
         next.replicate(origin, replication(who, history));
     }
-    for old in before.zones() {
+    for (old, replication) in before.replicated() {
         let follows = |who: &Secondaries| !who.permits.is_empty();
         let goes_on = secondaries.get(old.origin()).is_some_and(follows);
-        if !old.replication().permits.is_empty() && !goes_on {
+        if !replication.permits.is_empty() && !goes_on {
             writes.push(write(old.origin(), HistoryWrite::Forget));
         }
     }
@@ -170,7 +170,7 @@ pub(super) fn restore(
 
 /// The step from a checkpoint to the zone as it is now, if the static data is the same.
 fn resumed(
-    zone: &ServedZone,
+    zone: ServedZone<'_>,
     checkpoint: Option<&[u8]>,
     digests: &mut Digests,
 ) -> Option<Difference> {
@@ -190,7 +190,7 @@ fn resumed(
 
 /// The history with one more step; without one, it begins anew here.
 fn append(
-    zone: &ServedZone,
+    zone: ServedZone<'_>,
     known: &History,
     step: Option<Difference>,
     digests: &mut Digests,

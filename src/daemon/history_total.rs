@@ -23,8 +23,8 @@ impl Grown {
     pub(super) fn keep_within(&mut self, most: usize, next: &mut Snapshot) -> Vec<Name> {
         let mut total = 0;
         let mut zones = BTreeMap::new();
-        for zone in next.zones() {
-            let history = &zone.replication().history;
+        for (zone, replication) in next.replicated() {
+            let history = &replication.history;
             let Some(newest) = history.newest() else {
                 continue;
             };

@@ -19,6 +19,7 @@ mod hooks;
 mod orders;
 mod publisher;
 mod reload;
+mod retired;
 mod secondaries;
 mod silence;
 mod start;

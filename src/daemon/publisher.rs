@@ -10,6 +10,7 @@ use super::DaemonError;
 use super::disk::Disk;
 use super::histories::{Digests, Prepared, begin_anew, carry_on, restore};
 use super::history_total::Grown;
+use super::retired::Retired;
 use super::secondaries::Followed;
 use crate::config::{Config, Secondaries};
 use crate::failover::{Policy, Publication};
@@ -19,25 +20,18 @@ use crate::store::Counters;
 use crate::tsig::Keys;
 use crate::zone::{Name, Zone};
 
-/// One zone as loaded.
-#[derive(Clone)]
-struct ServedFile {
-    zone: Arc<Zone>,
-    /// Zones of a group share one serial; a zone of its own is a group of one.
-    group: String,
-    file_serial: Serial,
-}
-
 /// What the configuration contributes to a snapshot.
 #[derive(Clone)]
 pub(super) struct Ground {
     settings: Arc<Settings>,
-    zones: Vec<ServedFile>,
+    /// In canonical order, each with the number of its group.
+    zones: Vec<(Arc<Zone>, usize)>,
+    groups: Vec<Group>,
     records: BTreeMap<ServiceName, Vec<ServiceRecord>>,
     negative_ttl: BTreeMap<ServiceName, Duration>,
     servers: Vec<(ServerName, Vec<std::net::IpAddr>)>,
     /// The groups whose zones hold something of the service.
-    touched: BTreeMap<ServiceName, BTreeSet<String>>,
+    touched: BTreeMap<ServiceName, BTreeSet<usize>>,
     /// Where transferred zones come from.
     sources: Vec<(Name, Arc<[Source]>)>,
     /// Of the zones that have any.
@@ -45,6 +39,14 @@ pub(super) struct Ground {
     keys: Arc<Keys>,
     /// What the histories of all zones may have together.
     history_octets: usize,
+}
+
+/// Zones that share one serial; a zone of its own is a group of one.
+#[derive(Clone)]
+struct Group {
+    name: String,
+    /// The newest serial of their files: what is served is never older.
+    floor: Serial,
 }
 
 /// Where serials and generations come from.
@@ -59,9 +61,11 @@ pub(super) enum Numbers {
 pub(super) struct Publisher {
     ground: Ground,
     numbers: Numbers,
-    serials: BTreeMap<String, Serial>,
+    /// In the order of the ground's groups.
+    serials: Vec<Serial>,
     publications: BTreeMap<ServiceName, Publication>,
     snapshots: Arc<ArcSwap<Snapshot>>,
+    retired: Retired,
     digests: Digests,
     grown: Grown,
 }
@@ -69,20 +73,20 @@ pub(super) struct Publisher {
 impl Ground {
     /// What `config` says, with the data of transferred zones as it is `followed`.
     pub(super) fn new(config: &Config, followed: &BTreeMap<Name, Followed>) -> Ground {
-        let zones = config.zones.iter().map(|loaded| {
+        let mut numbers: HashMap<String, usize> = HashMap::new();
+        let mut zones: Vec<(Arc<Zone>, usize)> = Vec::with_capacity(config.zones.len());
+        for loaded in &config.zones {
             let origin = loaded.zone.origin();
             let transferred = followed.get(origin);
             let zone = transferred.and_then(|followed| followed.served(origin).ok());
             let zone = zone.unwrap_or_else(|| Arc::clone(&loaded.zone));
-            ServedFile {
-                group: loaded.group.clone().unwrap_or_else(|| origin.to_string()),
-                file_serial: zone.file_serial(),
-                zone,
-            }
-        });
-        let zones: Vec<ServedFile> = zones.collect();
-        let groups = zones.iter().map(|file| (file.zone.origin(), &file.group));
-        let group_by_origin: HashMap<&Name, &String> = groups.collect();
+            let group = loaded.group.clone().unwrap_or_else(|| origin.to_string());
+            let next = numbers.len();
+            zones.push((zone, *numbers.entry(group).or_insert(next)));
+        }
+        zones.sort_by(|(a, _), (b, _)| a.key().cmp(b.key()));
+        let by_origin = zones.iter().map(|(zone, group)| (zone.origin(), *group));
+        let by_origin: HashMap<&Name, usize> = by_origin.collect();
         let mut touched = BTreeMap::new();
         for (service, records) in &config.records {
             let owners = records.iter().map(|record| match record {
@@ -93,11 +97,17 @@ impl Ground {
             let servers = server_names(&config.policy, service);
             let groups = owners
                 .chain(servers)
-                .filter_map(|name| group_of(&group_by_origin, &name));
+                .filter_map(|name| group_of(&by_origin, &name));
             touched.insert(service.clone(), groups.collect());
         }
+        let mut names: Vec<(String, usize)> = numbers.into_iter().collect();
+        names.sort_by_key(|(_, number)| *number);
+        let groups = names.into_iter().map(|(name, _)| Group {
+            name,
+            floor: Serial(0),
+        });
         let services = config.policy.services.iter();
-        Ground {
+        let mut ground = Ground {
             settings: Arc::clone(&config.settings),
             records: config.records.clone(),
             negative_ttl: services
@@ -113,46 +123,47 @@ impl Ground {
             secondaries: secondaries(config),
             keys: Arc::clone(&config.keys),
             history_octets: config.following.history_octets,
+            groups: groups.collect(),
             zones,
             touched,
             sources: sources(config),
-        }
+        };
+        ground.find_floors();
+        ground
     }
 
-    fn floors(&self, groups: &BTreeSet<String>) -> BTreeMap<String, Serial> {
-        let mut floors: BTreeMap<String, Serial> = BTreeMap::new();
-        for zone in self
-            .zones
-            .iter()
-            .filter(|zone| groups.contains(&zone.group))
-        {
-            let floor = floors.entry(zone.group.clone()).or_insert(zone.file_serial);
-            if zone.file_serial.is_newer_than(*floor) {
-                *floor = zone.file_serial;
+    fn find_floors(&mut self) {
+        let mut floors: Vec<Option<Serial>> = vec![None; self.groups.len()];
+        for (zone, group) in &self.zones {
+            if let Some(floor) = floors.get_mut(*group) {
+                let serial = zone.file_serial();
+                let is_newer = floor.is_none_or(|floor| serial.is_newer_than(floor));
+                *floor = if is_newer { Some(serial) } else { *floor };
             }
         }
-        floors
+        for (group, floor) in self.groups.iter_mut().zip(floors) {
+            group.floor = floor.unwrap_or(Serial(0));
+        }
     }
 
-    fn all_groups(&self) -> BTreeSet<String> {
-        self.zones.iter().map(|zone| zone.group.clone()).collect()
+    fn all_groups(&self) -> BTreeSet<usize> {
+        (0..self.groups.len()).collect()
     }
 
-    /// The snapshot of these publications under these numbers.
+    /// The serial of each zone, in canonical order, from those of the groups.
+    fn serials_of_zones(&self, serials: &[Serial]) -> Vec<Serial> {
+        let of = |group: usize| serials.get(group).copied().unwrap_or(Serial(0));
+        self.zones.iter().map(|(_, group)| of(*group)).collect()
+    }
+
+    /// The first snapshot of this ground, of these publications under these numbers.
     fn snapshot(
         &self,
         generation: Generation,
-        serials: &BTreeMap<String, Serial>,
+        serials: &[Serial],
         publications: &BTreeMap<ServiceName, Publication>,
-        before: Option<&Snapshot>,
     ) -> Result<Snapshot, DaemonError> {
-        let zones = self.zones.iter().map(|zone| {
-            let serial = serials
-                .get(&zone.group)
-                .copied()
-                .unwrap_or(zone.file_serial);
-            (Arc::clone(&zone.zone), serial)
-        });
+        let zones = self.zones.iter().map(|(zone, _)| Arc::clone(zone));
         let services = publications.iter().filter_map(|(name, publication)| {
             Some(ServiceSpec {
                 name: name.clone(),
@@ -164,14 +175,11 @@ impl Ground {
         let spec = SnapshotSpec {
             generation,
             settings: Arc::clone(&self.settings),
-            zones: zones.collect(),
+            zones: zones.zip(self.serials_of_zones(serials)).collect(),
             services: services.collect(),
             servers: self.servers.clone(),
         };
-        let built = match before {
-            Some(before) => before.next(&spec),
-            None => Snapshot::build(&spec),
-        };
+        let built = Snapshot::build(&spec);
         let mut snapshot = built.map_err(|violations| DaemonError::Guard { violations })?;
         for (origin, sources) in &self.sources {
             snapshot.follow(origin, Arc::clone(sources));
@@ -188,8 +196,7 @@ impl Ground {
         &self,
         publications: &BTreeMap<ServiceName, Publication>,
     ) -> Result<(), DaemonError> {
-        self.snapshot(Generation(0), &BTreeMap::new(), publications, None)
-            .map(|_| ())
+        self.snapshot(Generation(0), &[], publications).map(|_| ())
     }
 }
 
@@ -201,10 +208,9 @@ impl Publisher {
         publications: BTreeMap<ServiceName, Publication>,
         disk: &mut Disk,
     ) -> Result<Publisher, DaemonError> {
-        let groups = ground.all_groups();
-        let mut serials = BTreeMap::new();
-        let generation = numbers.draw(&ground, &groups, &mut serials, disk)?;
-        let mut snapshot = ground.snapshot(generation, &serials, &publications, None)?;
+        let mut serials = vec![Serial(0); ground.groups.len()];
+        let generation = numbers.draw(&ground, &ground.all_groups(), &mut serials, disk)?;
+        let mut snapshot = ground.snapshot(generation, &serials, &publications)?;
         let (stored, mut digests) = (disk.histories()?, Digests::default());
         let writes = restore(stored, &mut snapshot, &ground.secondaries, &mut digests);
         disk.note_histories(writes);
@@ -220,6 +226,7 @@ impl Publisher {
             serials,
             publications,
             snapshots,
+            retired: Retired::default(),
             digests,
             grown,
         })
@@ -243,6 +250,11 @@ impl Publisher {
         Arc::clone(&self.snapshots)
     }
 
+    /// Generations that are not served any more.
+    pub(super) fn retired(&mut self) -> &mut Retired {
+        &mut self.retired
+    }
+
     /// Swaps in new publications of these services: all their records and the serials of all
     /// zones that they touch, in one store.
     ///
@@ -256,10 +268,18 @@ impl Publisher {
         let touched = changed
             .keys()
             .filter_map(|name| self.ground.touched.get(name));
-        let groups: BTreeSet<String> = touched.flatten().cloned().collect();
-        let mut publications = self.publications.clone();
-        publications.extend(changed);
-        self.swap(None, &Prepared::default(), publications, &groups, disk)
+        let groups: BTreeSet<usize> = touched.flatten().copied().collect();
+        let mut serials = self.serials.clone();
+        let generation = self
+            .numbers
+            .draw(&self.ground, &groups, &mut serials, disk)?;
+        let before = self.snapshots.load_full();
+        let moved = before.moved(generation, &changed, self.ground.serials_of_zones(&serials));
+        let snapshot = moved.map_err(|violations| DaemonError::Guard { violations })?;
+        self.swap(snapshot, None, &Prepared::default(), disk);
+        self.serials = serials;
+        self.publications.extend(changed);
+        Ok(())
     }
 
     /// Swaps in new data of one zone, under a new serial; `prepared` is what it changes, if that
@@ -275,15 +295,15 @@ impl Publisher {
     ) -> Result<(), DaemonError> {
         let mut ground = self.ground.clone();
         let mut groups = BTreeSet::new();
-        for served in &mut ground.zones {
-            if served.zone.origin() == zone.origin() {
-                served.file_serial = zone.file_serial();
-                served.zone = Arc::clone(&zone);
-                groups.insert(served.group.clone());
+        for (served, group) in &mut ground.zones {
+            if served.origin() == zone.origin() {
+                *served = Arc::clone(&zone);
+                groups.insert(*group);
             }
         }
+        ground.find_floors();
         let publications = self.publications.clone();
-        self.swap(Some(ground), prepared, publications, &groups, disk)
+        self.change_ground(ground, prepared, publications, &groups, disk)
     }
 
     /// Swaps in new zones and records along with the publications of all services.
@@ -298,39 +318,58 @@ impl Publisher {
         disk: &mut Disk,
     ) -> Result<(), DaemonError> {
         let groups = ground.all_groups();
-        self.swap(Some(ground), prepared, publications, &groups, disk)
+        self.change_ground(ground, prepared, publications, &groups, disk)
     }
 
-    fn swap(
+    fn change_ground(
         &mut self,
-        ground: Option<Ground>,
+        ground: Ground,
         prepared: &Prepared,
         publications: BTreeMap<ServiceName, Publication>,
-        groups: &BTreeSet<String>,
+        groups: &BTreeSet<usize>,
         disk: &mut Disk,
     ) -> Result<(), DaemonError> {
-        let next = ground.as_ref().unwrap_or(&self.ground);
-        let mut serials = self.serials.clone();
-        let generation = self.numbers.draw(next, groups, &mut serials, disk)?;
+        let known = self.ground.groups.iter().zip(&self.serials);
+        let known: HashMap<&str, Serial> = known
+            .map(|(group, serial)| (group.name.as_str(), *serial))
+            .collect();
+        let of = |group: &Group| known.get(group.name.as_str()).copied();
+        let serials = ground.groups.iter();
+        let mut serials: Vec<Serial> = serials
+            .map(|group| of(group).unwrap_or(group.floor))
+            .collect();
+        let generation = self.numbers.draw(&ground, groups, &mut serials, disk)?;
+        let snapshot = ground.snapshot(generation, &serials, &publications)?;
+        self.swap(snapshot, Some(ground), prepared, disk);
+        self.serials = serials;
+        self.publications = publications;
+        Ok(())
+    }
+
+    /// Makes durable what secondaries will be sent, then swaps.
+    fn swap(
+        &mut self,
+        mut snapshot: Snapshot,
+        ground: Option<Ground>,
+        prepared: &Prepared,
+        disk: &mut Disk,
+    ) {
+        if let Some(ground) = ground {
+            self.ground = ground;
+        }
         let before = self.snapshots.load();
-        let mut snapshot = next.snapshot(generation, &serials, &publications, Some(&before))?;
-        let (who, digests) = (&next.secondaries, &mut self.digests);
+        let (who, digests) = (&self.ground.secondaries, &mut self.digests);
         let writes = carry_on(&before, &mut snapshot, who, prepared, digests);
         disk.note_histories(writes);
-        let most = next.history_octets;
+        let most = self.ground.history_octets;
         let lost = self.grown.keep_within(most, &mut snapshot);
         disk.note_histories(begin_anew(&lost, &snapshot, &mut self.digests));
         // A disk that fails is tried again by the core, and holds up no swap.
         if disk.failed().is_none() {
             disk.commit(Vec::new());
         }
-        self.snapshots.store(Arc::new(snapshot));
-        self.serials = serials;
-        self.publications = publications;
-        if let Some(ground) = ground {
-            self.ground = ground;
-        }
-        Ok(())
+        drop(before);
+        self.retired.push(self.snapshots.swap(Arc::new(snapshot)));
     }
 
     /// At an orderly end: what is left of the reserved blocks is given back.
@@ -347,29 +386,41 @@ impl Numbers {
     fn draw(
         &mut self,
         ground: &Ground,
-        groups: &BTreeSet<String>,
-        serials: &mut BTreeMap<String, Serial>,
+        groups: &BTreeSet<usize>,
+        serials: &mut [Serial],
         disk: &mut Disk,
     ) -> Result<Generation, DaemonError> {
+        let touched = groups.iter().filter_map(|at| ground.groups.get(*at));
         let counters = match self {
             Numbers::Reserved(counters) => counters,
             Numbers::FromFiles(generation) => {
                 generation.0 += 1;
-                *serials = ground.floors(groups);
+                for (at, group) in groups.iter().zip(touched) {
+                    set(serials, *at, group.floor);
+                }
                 return Ok(*generation);
             }
         };
-        let floors = ground.floors(groups);
-        let wanted = counters.reserve(floors.iter().map(|(group, floor)| (group.as_str(), *floor)));
+        let floors = touched.clone().map(|it| (it.name.as_str(), it.floor));
+        let wanted = counters.reserve(floors);
         // If the disk fails, what is left of the blocks is still good.
         if !wanted.is_empty() && disk.commit(wanted.writes()) {
             counters.confirm(wanted);
         }
-        for (group, floor) in floors {
-            let serial = counters.next_serial(&group, floor)?;
-            serials.insert(group, serial);
+        for (at, group) in groups.iter().zip(touched) {
+            set(
+                serials,
+                *at,
+                counters.next_serial(&group.name, group.floor)?,
+            );
         }
         Ok(counters.next_generation()?)
+    }
+}
+
+fn set(serials: &mut [Serial], at: usize, serial: Serial) {
+    if let Some(place) = serials.get_mut(at) {
+        *place = serial;
     }
 }
 
@@ -407,7 +458,7 @@ fn sources(config: &Config) -> Vec<(Name, Arc<[Source]>)> {
 }
 
 /// The group of the zone that a name lies in: of the deepest one.
-fn group_of(groups: &HashMap<&Name, &String>, name: &Name) -> Option<String> {
+fn group_of(groups: &HashMap<&Name, usize>, name: &Name) -> Option<usize> {
     let mut above = std::iter::successors(Some(name.clone()), Name::parent);
-    above.find_map(|above| groups.get(&above).map(|group| (*group).clone()))
+    above.find_map(|above| groups.get(&above).copied())
 }

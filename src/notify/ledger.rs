@@ -65,8 +65,8 @@ impl Ledger {
     /// at once; who is no target any more is forgotten.
     pub(super) fn follow(&mut self, now: Mono, snapshot: &Snapshot) {
         let mut gone: BTreeSet<Entry> = self.standings.keys().cloned().collect();
-        for zone in snapshot.zones() {
-            for target in zone.replication().targets.iter() {
+        for (zone, replication) in snapshot.replicated() {
+            for target in replication.targets.iter() {
                 let entry = (zone.origin().clone(), target.address);
                 gone.remove(&entry);
                 let serial = zone.serial();

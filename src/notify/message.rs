@@ -9,16 +9,13 @@ const HEADER: usize = 12;
 const NOTIFY: u8 = 0x24;
 
 /// The message that tells of a zone: its SOA stands in the answer section as a hint (section 3.7).
-pub(super) fn compose(id: [u8; 2], zone: &ServedZone) -> Vec<u8> {
+pub(super) fn compose(id: [u8; 2], zone: ServedZone<'_>) -> Vec<u8> {
     let [id0, id1] = id;
     let mut message = vec![id0, id1, NOTIFY, 0, 0, 1, 0, 0, 0, 0, 0, 0];
     message.extend_from_slice(zone.apex());
     message.extend_from_slice(&rtype::SOA.to_be_bytes());
     message.extend_from_slice(&[0, 1]);
-    let soa = zone
-        .soa()
-        .and_then(|soa| Some((soa.ttl, soa.records().next()?)));
-    if let Some((ttl, rdata)) = soa
+    if let Some((ttl, rdata)) = zone.soa_record()
         && let Ok(length) = u16::try_from(rdata.len())
     {
         message[7] = 1;
@@ -27,7 +24,7 @@ pub(super) fn compose(id: [u8; 2], zone: &ServedZone) -> Vec<u8> {
         message.extend_from_slice(&[0, 1]);
         message.extend_from_slice(&ttl.to_be_bytes());
         message.extend_from_slice(&length.to_be_bytes());
-        message.extend_from_slice(rdata);
+        message.extend_from_slice(&rdata);
     }
     message
 }

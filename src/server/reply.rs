@@ -126,7 +126,7 @@ impl Exchange<'_> {
 
 /// The changes that a client lacks, if there is a chance that they fit into `limit` octets.
 fn changes_within(
-    zone: &ServedZone,
+    zone: ServedZone<'_>,
     request: &TransferRequest<'_>,
     limit: usize,
 ) -> Option<Difference> {

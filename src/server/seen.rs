@@ -39,7 +39,7 @@ pub(super) struct Seen(Mutex<BTreeMap<(Name, IpAddr), Sighting>>);
 
 impl Seen {
     /// Notes a question, if it is a secondary's that the zone names.
-    pub(super) fn note(&self, zone: &ServedZone, client: IpAddr, asked: Asked, at: Wall) {
+    pub(super) fn note(&self, zone: ServedZone<'_>, client: IpAddr, asked: Asked, at: Wall) {
         let client = client.to_canonical();
         let mut targets = zone.replication().targets.iter();
         if targets.any(|target| target.address.ip() == client) {

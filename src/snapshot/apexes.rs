@@ -1,9 +1,8 @@
 //! Which zone a name lies in: one hash for each depth at which there are apexes.
 
-use super::ServedZone;
-use crate::zone::{Index, Key, Seen};
+use crate::zone::{Index, Key, Name, Seen};
 
-/// The apexes of zones, by name.
+/// The apexes of zones, by name. A zone is known by its place in a row that somebody else has.
 #[derive(Debug)]
 pub(super) struct Apexes {
     index: Index,
@@ -12,23 +11,29 @@ pub(super) struct Apexes {
 }
 
 impl Apexes {
-    /// Those of `zones`, which are found by their place in the slice.
-    pub(super) fn of(zones: &[ServedZone]) -> Apexes {
+    /// Those of zones with these origins, in the order of the row.
+    pub(super) fn of<'z>(origins: impl Iterator<Item = &'z Name>) -> Apexes {
         let mut depths = 0;
-        let names = zones.iter().zip(0u32..).map(|(zone, at)| {
-            let key = zone.origin().key();
-            depths |= 1 << key.labels();
-            (key.hash(), at)
-        });
-        let names: Vec<(u64, u32)> = names.collect();
+        let names: Vec<(u64, u32)> = origins
+            .zip(0u32..)
+            .map(|(origin, at)| {
+                let key = origin.key();
+                depths |= 1 << key.labels();
+                (key.hash(), at)
+            })
+            .collect();
         Apexes {
             index: Index::build(names.into_iter()),
             depths,
         }
     }
 
-    /// The place in `zones` of the deepest zone whose apex is at or above a name.
-    pub(super) fn enclosing(&self, key: &Key, zones: &[ServedZone]) -> Option<usize> {
+    /// The place of the deepest zone whose apex is at or above a name. `origins` is the row.
+    pub(super) fn enclosing<'z>(
+        &self,
+        key: &Key,
+        origins: impl Fn(usize) -> Option<&'z Name>,
+    ) -> Option<usize> {
         let labels = key.labels();
         // All depths that the name reaches.
         let mut left = self.depths & (u128::MAX >> (127 - labels.min(127)));
@@ -39,7 +44,7 @@ impl Apexes {
                 true => key.hash(),
                 false => key.suffix_hash(depth),
             };
-            let found = self.at(key.suffix(depth), hash, zones);
+            let found = self.at(key.suffix(depth), hash, &origins);
             if found.is_some() {
                 return found;
             }
@@ -47,17 +52,32 @@ impl Apexes {
         None
     }
 
-    /// The place in `zones` of the zone with the apex `lower`.
-    fn at(&self, lower: &[u8], hash: u64, zones: &[ServedZone]) -> Option<usize> {
-        let is_it = |zone: &ServedZone| zone.apex().eq_ignore_ascii_case(lower);
-        let at = |place: u32| usize::try_from(place).ok();
-        match self.index.get(hash, |place| {
-            at(place).and_then(|at| zones.get(at)).is_some_and(is_it)
-        }) {
-            Seen::At(place) => at(place),
+    /// The place of the zone with the apex `key`.
+    pub(super) fn exactly<'z>(
+        &self,
+        key: &Key,
+        origins: impl Fn(usize) -> Option<&'z Name>,
+    ) -> Option<usize> {
+        self.at(key.wire(), key.hash(), &origins)
+    }
+
+    fn at<'z>(
+        &self,
+        lower: &[u8],
+        hash: u64,
+        origins: &impl Fn(usize) -> Option<&'z Name>,
+    ) -> Option<usize> {
+        let is_it = |at: usize| {
+            let origin = origins(at);
+            origin.is_some_and(|origin| origin.wire().eq_ignore_ascii_case(lower))
+        };
+        match self.index.get(hash, |place| is_it(place as usize)) {
+            Seen::At(place) => Some(place as usize),
             Seen::Nowhere => None,
-            // So many names with one hash: somebody chose them.
-            Seen::Perhaps => zones.iter().position(is_it),
+            // More names of one hash than the index takes: somebody chose them.
+            Seen::Perhaps => (0..)
+                .take_while(|at| origins(*at).is_some())
+                .find(|at| is_it(*at)),
         }
     }
 }

@@ -1,32 +1,39 @@
 //! **Pure.** All that is needed to answer any query, immutable and numbered.
 //!
-//! A [`Snapshot`] lays the records of the services over the static zones. The zones are shared
-//! between snapshots; only the overlays are new: each holds the zone's SOA with its serial, the
-//! SRV and address records of the services, and the addresses of the servers whose names lie in
-//! the zone. A lookup asks both trees and takes the deeper answer, so that names of the overlay
-//! exist, have empty non-terminals above them and stop wildcards like any other name.
+//! A [`Snapshot`] lays the records of the services over the static zones. Which names they have
+//! stands in a `layout`, which only a new configuration or a new zone changes; what stands at
+//! them in this generation, in a few `sets`, of which a service has one however many zones it
+//! touches; and each zone has its serial. So a failover makes new what it moves and nothing else:
+//! all generations of one configuration share the rest. A lookup asks the static tree of a zone
+//! and that of the owned names and takes the deeper answer, so that owned names exist, have empty
+//! non-terminals above them and stop wildcards like any other name.
 //!
 //! Invariant: nothing static stands at a name and type that a service or a server owns, nor a
 //! CNAME beside it, nor a cut or DNAME at or above it. [`Snapshot::build`] refuses it, and every
 //! published set that would send partners nowhere.
 
 mod apexes;
-mod build;
 mod guard;
+mod layout;
 mod replication;
 mod served;
+mod sets;
 mod settings;
+mod spec;
 
-pub use build::{ServiceRecord, ServiceSpec, SnapshotSpec};
 pub use guard::GuardViolation;
 pub use replication::{Network, NetworkError, Permit, Replication, Target};
 pub use served::{Place, ServedZone, Source};
 pub use settings::{CookieSecret, Cookies, Settings, ShortText, UDP_PAYLOAD};
+pub use spec::{ServiceRecord, ServiceSpec, SnapshotSpec};
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use self::apexes::Apexes;
-use crate::ids::{Generation, Serial};
+use self::layout::Layout;
+use self::sets::{LiveSet, live_sets};
+use crate::failover::Publication;
+use crate::ids::{Generation, Serial, ServiceName};
 use crate::tsig::Keys;
 use crate::zone::{Key, Name};
 
@@ -34,11 +41,15 @@ use crate::zone::{Key, Name};
 #[derive(Debug)]
 pub struct Snapshot {
     generation: Generation,
-    settings: Arc<Settings>,
-    /// In canonical order of their origins.
-    zones: Vec<ServedZone>,
-    apexes: Apexes,
-    keys: Arc<Keys>,
+    layout: Arc<Layout>,
+    /// In the order of the layout's services.
+    publications: Vec<Arc<Publication>>,
+    /// In the order of the layout's sets.
+    sets: Vec<Arc<LiveSet>>,
+    /// In the order of the zones.
+    serials: Vec<Serial>,
+    /// By the place of the zone.
+    replications: BTreeMap<usize, Replication>,
     has_targets: bool,
 }
 
@@ -48,16 +59,65 @@ impl Snapshot {
     /// # Errors
     /// All reasons why it must not be published.
     pub fn build(spec: &SnapshotSpec) -> Result<Snapshot, Vec<GuardViolation>> {
-        build::build(spec, None)
+        let (layout, mut violations) = Layout::build(spec);
+        let publications = spec.services.iter();
+        let publications: Vec<_> = publications
+            .map(|service| Arc::new(service.publication.clone()))
+            .collect();
+        let sets = live_sets(&layout, &publications, &[]).unwrap_or_else(|found| {
+            violations.extend(found);
+            Vec::new()
+        });
+        if !violations.is_empty() {
+            return Err(violations);
+        }
+        let mut serials = vec![Serial(0); layout.zones.len()];
+        for (zone, serial) in &spec.zones {
+            if let Some(at) = layout.zone_at(zone.origin())
+                && let Some(place) = serials.get_mut(at)
+            {
+                *place = *serial;
+            }
+        }
+        Ok(Snapshot {
+            generation: spec.generation,
+            layout: Arc::new(layout),
+            publications,
+            sets,
+            serials,
+            replications: BTreeMap::new(),
+            has_targets: false,
+        })
     }
 
-    /// The snapshot of `spec` that comes after this one: it shares what lies over the zones that
-    /// no service touches and whose serial is the same.
+    /// The generation after this one, of the same configuration and zones: with other
+    /// publications of some services, and with these serials, in the order of
+    /// [`Snapshot::zones`]. Nobody transfers anything from it yet.
     ///
     /// # Errors
-    /// As [`Snapshot::build`].
-    pub fn next(&self, spec: &SnapshotSpec) -> Result<Snapshot, Vec<GuardViolation>> {
-        build::build(spec, Some(self))
+    /// All reasons why it must not be published.
+    pub fn moved(
+        &self,
+        generation: Generation,
+        changed: &BTreeMap<ServiceName, Publication>,
+        serials: Vec<Serial>,
+    ) -> Result<Snapshot, Vec<GuardViolation>> {
+        let services = self.layout.services.iter().zip(&self.publications);
+        let publications: Vec<_> = services
+            .map(|(service, before)| match changed.get(&service.name) {
+                Some(publication) => Arc::new(publication.clone()),
+                None => Arc::clone(before),
+            })
+            .collect();
+        Ok(Snapshot {
+            generation,
+            layout: Arc::clone(&self.layout),
+            sets: live_sets(&self.layout, &publications, &self.sets)?,
+            publications,
+            serials,
+            replications: BTreeMap::new(),
+            has_targets: false,
+        })
     }
 
     /// The number of this snapshot.
@@ -69,56 +129,62 @@ impl Snapshot {
     /// What answers depend on beside the zones.
     #[must_use]
     pub fn settings(&self) -> &Settings {
-        &self.settings
+        &self.layout.settings
     }
 
     /// All zones, in canonical order.
-    pub fn zones(&self) -> impl ExactSizeIterator<Item = &ServedZone> {
-        self.zones.iter()
+    pub fn zones(&self) -> impl ExactSizeIterator<Item = ServedZone<'_>> {
+        let laid = self.layout.zones.iter().enumerate();
+        laid.map(|(at, laid)| ServedZone::new(self, at, laid))
     }
 
     /// The serial that the zone `origin` has in this snapshot.
     #[must_use]
     pub fn serial(&self, origin: &Name) -> Option<Serial> {
-        let at = self.search(origin.sort_key().as_slice()).ok()?;
-        self.zones.get(at).map(ServedZone::serial)
+        self.zone(origin).map(|zone| zone.serial())
     }
 
-    /// Takes where the zone `origin` comes from, before it is published.
+    /// Takes where the zone `origin` comes from, before anything is moved.
     pub fn follow(&mut self, origin: &Name, sources: Arc<[Source]>) {
-        if let Ok(at) = self.search(origin.sort_key().as_slice())
-            && let Some(zone) = self.zones.get_mut(at)
+        if let Some(layout) = Arc::get_mut(&mut self.layout)
+            && let Some(at) = layout.zone_at(origin)
+            && let Some(zone) = layout.zones.get_mut(at)
         {
-            zone.set_sources(sources);
+            zone.sources = sources;
         }
     }
 
     /// The zone with this origin.
     #[must_use]
-    pub fn zone(&self, origin: &Name) -> Option<&ServedZone> {
-        let at = self.search(origin.sort_key().as_slice()).ok()?;
-        self.zones.get(at)
+    pub fn zone(&self, origin: &Name) -> Option<ServedZone<'_>> {
+        self.zone_number(self.layout.zone_at(origin)?)
     }
 
     /// The keys that messages may be signed with.
     #[must_use]
     pub fn keys(&self) -> &Arc<Keys> {
-        &self.keys
+        &self.layout.keys
     }
 
-    /// Takes the keys that messages may be signed with, before it is published.
+    /// Takes the keys that messages may be signed with, before anything is moved.
     pub fn set_keys(&mut self, keys: Arc<Keys>) {
-        self.keys = keys;
+        if let Some(layout) = Arc::get_mut(&mut self.layout) {
+            layout.keys = keys;
+        }
     }
 
     /// Takes what the secondaries of one zone need, before it is published.
     pub fn replicate(&mut self, origin: &Name, replication: Replication) {
         self.has_targets |= !replication.targets.is_empty();
-        if let Ok(at) = self.search(origin.sort_key().as_slice())
-            && let Some(zone) = self.zones.get_mut(at)
-        {
-            zone.set_replication(replication);
+        if let Some(at) = self.layout.zone_at(origin) {
+            self.replications.insert(at, replication);
         }
+    }
+
+    /// The zones that have secondaries.
+    pub fn replicated(&self) -> impl Iterator<Item = (ServedZone<'_>, &Replication)> {
+        let replications = self.replications.iter();
+        replications.filter_map(|(at, replication)| Some((self.zone_number(*at)?, replication)))
     }
 
     /// Whether any zone has somebody who is told of its changes.
@@ -129,18 +195,19 @@ impl Snapshot {
 
     /// The zone that a name lies in: the deepest of those whose apex is at or above it.
     #[must_use]
-    pub fn zone_of(&self, key: &Key) -> Option<&ServedZone> {
-        self.zones.get(self.apexes.enclosing(key, &self.zones)?)
+    pub fn zone_of(&self, key: &Key) -> Option<ServedZone<'_>> {
+        self.zone_number(self.layout.zone_of(key)?)
     }
 
     /// The deepest zone that the apex of `zone` lies in, other than itself.
     #[must_use]
-    pub fn zone_above(&self, zone: &ServedZone) -> Option<&ServedZone> {
-        self.zones.get(zone.above()?)
+    pub fn zone_above(&self, zone: ServedZone<'_>) -> Option<ServedZone<'_>> {
+        self.zone_number(zone.above()?)
     }
 
-    fn search(&self, key: &[u8]) -> Result<usize, usize> {
-        self.zones.binary_search_by(|zone| zone.key().cmp(key))
+    fn zone_number(&self, at: usize) -> Option<ServedZone<'_>> {
+        let laid = self.layout.zones.get(at)?;
+        Some(ServedZone::new(self, at, laid))
     }
 }
 

@@ -1,48 +1,23 @@
-//! One zone as it is served: static data with the overlay of this generation on top.
+//! One zone as it is served: static data, the owned names, and what stands at them in this
+//! generation.
 
-use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::Replication;
+use super::layout::{LaidZone, set_at, set_number};
+use super::sets::LiveSet;
+use super::{Replication, Snapshot};
 use crate::history::{Difference, FixedChanges, Layers, WireRecord, write_record};
 use crate::ids::Serial;
-use crate::zone::rdata::{rtype, soa_numbers};
-use crate::zone::{Found, Key, Name, Node, Rrset, Tree, Zone};
+use crate::zone::rdata::{rtype, soa_with_serial};
+use crate::zone::{Found, Key, Name, Node, Rrset, Zone};
 
-/// A zone with the records of services, and with its serial.
-#[derive(Debug)]
-pub struct ServedZone {
-    zone: Arc<Zone>,
-    serial: Serial,
-    /// How many labels the apex has.
-    depth: usize,
-    above: Option<usize>,
-    overlay: Arc<Overlay>,
-    sources: Arc<[Source]>,
-    replication: Replication,
-}
-
-/// What is laid over a zone. Generations that lay the same over it share it.
-#[derive(Debug)]
-pub(super) struct Overlay {
-    tree: Tree,
-    /// Nodes, by index, at which negative answers live no longer than so many seconds.
-    negative: Box<[(u32, u32)]>,
-    /// Whether the SOA is all there is.
-    is_plain: bool,
-}
-
-impl Overlay {
-    /// The SOA alone if `is_plain`.
-    pub(super) fn new(tree: Tree, mut negative: Vec<(u32, u32)>, is_plain: bool) -> Overlay {
-        negative.sort_unstable();
-        Overlay {
-            tree,
-            negative: negative.into(),
-            is_plain,
-        }
-    }
+/// A zone of a snapshot.
+#[derive(Clone, Copy, Debug)]
+pub struct ServedZone<'s> {
+    snapshot: &'s Snapshot,
+    at: usize,
+    laid: &'s LaidZone,
 }
 
 /// A primary of a zone that is transferred, as far as its NOTIFY needs it (RFC 1996).
@@ -63,15 +38,16 @@ pub struct Place<'s> {
     pub encloser: usize,
     /// The topmost cut or DNAME at or above the name.
     pub boundary: Option<Node<'s>>,
+    snapshot: &'s Snapshot,
     fixed: Option<Node<'s>>,
-    overlay: Option<Node<'s>>,
+    owned: Option<Node<'s>>,
 }
 
 impl<'s> Place<'s> {
     /// Whether this is the apex.
     #[must_use]
-    pub fn is_apex_of(&self, zone: &ServedZone) -> bool {
-        self.exact && self.encloser == zone.depth
+    pub fn is_apex_of(&self, zone: ServedZone<'_>) -> bool {
+        self.exact && self.encloser == zone.laid.depth
     }
 
     /// Whether `*` stands right below: the source of synthesis of RFC 4592 section 2.2.1, if this
@@ -79,130 +55,137 @@ impl<'s> Place<'s> {
     #[must_use]
     pub fn has_wildcard(&self) -> bool {
         let of = |node: Option<Node<'s>>| node.is_some_and(|node| node.has_wildcard());
-        of(self.fixed) || of(self.overlay)
+        of(self.fixed) || of(self.owned)
     }
 
-    /// The RRset of one type.
+    /// The RRset of one type. An SOA has the serial of its file: see [`ServedZone::serial`].
     #[must_use]
     pub fn rrset(&self, rtype: u16) -> Option<Rrset<'s>> {
-        let of = |node: Option<Node<'s>>| node.and_then(|node| node.rrset(rtype));
-        of(self.overlay).or_else(|| of(self.fixed))
+        let set = self.owned.and_then(|node| set_at(&node, rtype));
+        match set {
+            Some(number) => self.snapshot.sets.get(number)?.rrset(rtype),
+            None => self.fixed.and_then(|node| node.rrset(rtype)),
+        }
     }
 
     /// Some RRset, if there is any: the answer to ANY (RFC 8482 section 4.1). One of this
     /// generation's before a static one, then the lowest type.
     #[must_use]
     pub fn any_rrset(&self) -> Option<Rrset<'s>> {
-        let first = |node: Option<Node<'s>>| node.and_then(|node| node.rrsets().next());
-        first(self.overlay).or_else(|| first(self.fixed))
+        let soa = self.fixed.and_then(|node| node.rrset(rtype::SOA));
+        let live = soa.into_iter().chain(self.owned_rrsets());
+        let first = |node: Node<'s>| node.rrsets().next();
+        live.min_by_key(|rrset| rrset.rtype)
+            .or_else(|| self.fixed.and_then(first))
+    }
+
+    fn owned_rrsets(&self) -> impl Iterator<Item = Rrset<'s>> + use<'s> {
+        let snapshot = self.snapshot;
+        let owned = self.owned.into_iter().flat_map(|node| node.rrsets());
+        owned.filter_map(|rrset| live(snapshot, rrset)?.rrset(rrset.rtype))
+    }
+
+    /// The longest life of a negative answer that the owners of the name allow.
+    fn negative_ttl(&self) -> Option<u32> {
+        let owned = self.owned.filter(|_| self.exact)?;
+        let sets = owned.rrsets().filter_map(|it| live(self.snapshot, it));
+        sets.map(|set| set.negative_ttl).min()
     }
 }
 
-impl ServedZone {
-    pub(super) fn new(zone: Arc<Zone>, serial: Serial, overlay: Arc<Overlay>) -> ServedZone {
-        ServedZone {
-            depth: zone.origin().labels().count(),
-            zone,
-            serial,
-            above: None,
-            overlay,
-            sources: Arc::default(),
-            replication: Replication::default(),
-        }
+/// What stands in place of an owned RRset in this generation.
+fn live<'s>(snapshot: &'s Snapshot, owned: Rrset<'_>) -> Option<&'s LiveSet> {
+    let number = set_number(owned.records().next()?)?;
+    snapshot.sets.get(number).map(|set| &**set)
+}
+
+impl<'s> ServedZone<'s> {
+    pub(super) fn new(snapshot: &'s Snapshot, at: usize, laid: &'s LaidZone) -> ServedZone<'s> {
+        ServedZone { snapshot, at, laid }
+    }
+
+    /// Whether both are the same zone of the same snapshot.
+    #[must_use]
+    pub fn is(self, other: ServedZone<'_>) -> bool {
+        std::ptr::eq(self.laid, other.laid)
     }
 
     /// The primaries of a zone that is transferred; none for a zone of our own.
     #[must_use]
-    pub fn sources(&self) -> &[Source] {
-        &self.sources
-    }
-
-    pub(super) fn set_sources(&mut self, sources: Arc<[Source]>) {
-        self.sources = sources;
+    pub fn sources(self) -> &'s [Source] {
+        &self.laid.sources
     }
 
     /// What the zone's secondaries need.
     #[must_use]
-    pub fn replication(&self) -> &Replication {
-        &self.replication
-    }
-
-    pub(super) fn set_replication(&mut self, replication: Replication) {
-        self.replication = replication;
+    pub fn replication(self) -> &'s Replication {
+        let replication = self.snapshot.replications.get(&self.at);
+        replication.unwrap_or(&self.snapshot.layout.without_secondaries)
     }
 
     /// Hands out every record but the SOA, occluded ones and glue included (RFC 5936 section 3),
-    /// until `take` says no. What the overlay has at a name and type stands in place of what the
-    /// static data has there.
-    pub fn each_record(&self, take: &mut dyn FnMut(WireRecord<'_>) -> bool) {
-        let tree = self.zone.tree();
-        let mut hidden = HashSet::new();
-        for node in self.overlay.tree.nodes() {
-            if let Some(below) = tree.get(&Key::of_wire(node.owner())) {
-                hidden.extend(node.rrsets().map(|rrset| (below.index(), rrset.rtype)));
+    /// until `take` says no.
+    pub fn each_record(self, take: &mut dyn FnMut(WireRecord<'_>) -> bool) {
+        for node in self.laid.zone.tree().nodes() {
+            for rrset in node.rrsets().filter(|rrset| rrset.rtype != rtype::SOA) {
+                if !each_of(node.owner(), rrset, take) {
+                    return;
+                }
             }
         }
-        let fixed = tree.nodes().flat_map(|node| {
-            let rrsets = node.rrsets().map(move |rrset| (node, rrset));
-            rrsets.filter(|(node, rrset)| !hidden.contains(&(node.index(), rrset.rtype)))
-        });
-        let laid = self.overlay.tree.nodes();
-        let laid = laid.flat_map(|node| node.rrsets().map(move |rrset| (node, rrset)));
-        for (node, rrset) in fixed.chain(laid) {
-            if rrset.rtype == rtype::SOA {
-                continue;
-            }
-            for rdata in rrset.records() {
-                let record = WireRecord {
-                    owner: node.owner(),
-                    rtype: rrset.rtype,
-                    ttl: rrset.ttl,
-                    rdata,
-                };
-                if !take(record) {
+        self.each_owned(take);
+    }
+
+    /// The same of the records of this generation alone.
+    fn each_owned(self, take: &mut dyn FnMut(WireRecord<'_>) -> bool) {
+        let owned = self.laid.owned.iter().flat_map(|owned| owned.nodes());
+        for node in owned {
+            for rrset in node.rrsets() {
+                let live = live(self.snapshot, rrset).and_then(|set| set.rrset(rrset.rtype));
+                if live.is_some_and(|rrset| !each_of(node.owner(), rrset, take)) {
                     return;
                 }
             }
         }
     }
 
-    /// The overlay as octets, the SOA included, for a [`Layers`].
+    /// The records of this generation as octets, the SOA first, for a [`Layers`].
     #[must_use]
-    pub fn overlay_octets(&self) -> Vec<u8> {
+    pub fn overlay_octets(self) -> Vec<u8> {
         let mut octets = Vec::new();
-        for node in self.overlay.tree.nodes() {
-            for rrset in node.rrsets() {
-                for rdata in rrset.records() {
-                    let record = WireRecord {
-                        owner: node.owner(),
-                        rtype: rrset.rtype,
-                        ttl: rrset.ttl,
-                        rdata,
-                    };
-                    write_record(record, &mut octets);
-                }
-            }
+        if let Some((ttl, rdata)) = self.soa_record() {
+            let soa = WireRecord {
+                owner: self.apex(),
+                rtype: rtype::SOA,
+                ttl,
+                rdata: &rdata,
+            };
+            write_record(soa, &mut octets);
         }
+        self.each_owned(&mut |record| {
+            write_record(record, &mut octets);
+            true
+        });
         octets
     }
 
     /// What changed since `before`, a generation of the same zone.
     #[must_use]
-    pub fn changes_since(&self, before: &ServedZone) -> Option<Difference> {
-        let fixed = FixedChanges::between(before.zone.tree(), self.zone.tree());
+    pub fn changes_since(self, before: ServedZone<'_>) -> Option<Difference> {
+        let fixed = FixedChanges::between(before.zone().tree(), self.zone().tree());
         self.changes_with(&fixed, before)
     }
 
     /// The same, where it is known already how the static data differs.
     #[must_use]
-    pub fn changes_with(&self, fixed: &FixedChanges, before: &ServedZone) -> Option<Difference> {
+    pub fn changes_with(self, fixed: &FixedChanges, before: ServedZone<'_>) -> Option<Difference> {
         let (old, new) = (before.overlay_octets(), self.overlay_octets());
         let after = Layers {
-            fixed: self.zone.tree(),
+            fixed: self.zone().tree(),
             overlay: &new,
         };
         let before = Layers {
-            fixed: before.zone.tree(),
+            fixed: before.zone().tree(),
             overlay: &old,
         };
         after.changes_with(fixed, before, self.origin())
@@ -210,102 +193,96 @@ impl ServedZone {
 
     /// The zone's static data.
     #[must_use]
-    pub fn zone(&self) -> &Arc<Zone> {
-        &self.zone
+    pub fn zone(self) -> &'s Arc<Zone> {
+        &self.laid.zone
     }
 
     /// The name of the apex.
     #[must_use]
-    pub fn origin(&self) -> &Name {
-        self.zone.origin()
+    pub fn origin(self) -> &'s Name {
+        self.laid.zone.origin()
     }
 
     /// The name of the apex in wire format.
     #[must_use]
-    pub fn apex(&self) -> &[u8] {
-        self.zone.origin().wire()
+    pub fn apex(self) -> &'s [u8] {
+        self.origin().wire()
     }
 
     /// The serial of this generation.
     #[must_use]
-    pub fn serial(&self) -> Serial {
-        self.serial
+    pub fn serial(self) -> Serial {
+        let serial = self.snapshot.serials.get(self.at);
+        serial.copied().unwrap_or(self.laid.zone.file_serial())
     }
 
-    /// The records of this generation beside the static ones, with the SOA.
+    /// The SOA with the serial of its file: see [`ServedZone::serial`].
     #[must_use]
-    pub fn overlay(&self) -> &Tree {
-        &self.overlay.tree
+    pub fn soa(self) -> Option<Rrset<'s>> {
+        self.laid.zone.soa()
     }
 
-    /// What lies over this zone, if it is the SOA alone and would be the same for these.
-    pub(super) fn plain_overlay(&self, zone: &Arc<Zone>, serial: Serial) -> Option<Arc<Overlay>> {
-        let same = self.overlay.is_plain && self.serial == serial && Arc::ptr_eq(&self.zone, zone);
-        same.then(|| Arc::clone(&self.overlay))
-    }
-
-    /// The SOA with the serial of this generation.
+    /// The TTL and the RDATA of the SOA with the serial of this generation.
     #[must_use]
-    pub fn soa(&self) -> Option<Rrset<'_>> {
-        self.overlay()
-            .get(&self.origin().key())
-            .and_then(|apex| apex.rrset(rtype::SOA))
+    pub fn soa_record(self) -> Option<(u32, Vec<u8>)> {
+        let soa = self.soa()?;
+        let rdata = soa.records().next()?;
+        Some((soa.ttl, soa_with_serial(rdata, self.serial().0)))
     }
 
-    /// Looks a name up in both trees.
+    /// Looks a name up: in the static data and among the owned names.
     #[must_use]
-    pub fn find<'s>(&'s self, key: &Key) -> Place<'s> {
-        let fixed = self.zone.tree().find(key);
-        let overlay = self.overlay.tree.find(key);
-        let encloser = fixed.labels.max(overlay.labels);
-        let at_encloser = |found: &Found<'s>| found.node.filter(|_| found.labels == encloser);
+    pub fn find(self, key: &Key) -> Place<'s> {
+        let fixed = self.laid.zone.tree().find(key);
+        let owned = self.laid.owned.as_ref().map_or(
+            Found {
+                node: None,
+                labels: 0,
+                exact: false,
+            },
+            |owned| owned.find(key),
+        );
+        let encloser = fixed.labels.max(owned.labels);
+        let at_encloser = |found: Found<'s>| found.node.filter(|_| found.labels == encloser);
         Place {
-            exact: fixed.exact || overlay.exact,
+            exact: fixed.exact || owned.exact,
             encloser,
-            // The overlay has no cuts, and nothing of it stands below one.
+            // No owned name is a cut, and none stands below one.
             boundary: fixed.node.and_then(|node| node.boundary()),
-            fixed: at_encloser(&fixed),
-            overlay: at_encloser(&overlay),
+            snapshot: self.snapshot,
+            fixed: at_encloser(fixed),
+            owned: at_encloser(owned),
         }
     }
 
     /// Whether a boundary of this zone is a cut. One wins over a DNAME beside it: what stands
     /// there is the child's.
     #[must_use]
-    pub fn is_cut(&self, boundary: &Node<'_>) -> bool {
+    pub fn is_cut(self, boundary: &Node<'_>) -> bool {
         boundary.rrset(rtype::NS).is_some() && boundary.owner() != self.apex()
     }
 
-    /// How long the absence of something at `place` may be kept, in seconds: the least of the
-    /// SOA's TTL, its MINIMUM (RFC 2308 section 5), and the least TTL of what owns the name.
+    /// How long the absence of something at `place` may be kept, in seconds: as long as the zone
+    /// allows (RFC 2308 section 5), and what owns the name.
     #[must_use]
-    pub fn negative_ttl(&self, place: &Place<'_>) -> u32 {
-        let soa = self.soa();
-        let minimum = soa
-            .and_then(|soa| soa.records().next().and_then(soa_numbers))
-            .map_or(0, |numbers| numbers.minimum);
-        let of_zone = soa.map_or(0, |soa| soa.ttl.min(minimum));
-        let of_owner = place
-            .overlay
-            .filter(|_| place.exact)
-            .and_then(|node| {
-                let negative = &self.overlay.negative;
-                let at = negative.binary_search_by_key(&node.index(), |(index, _)| *index);
-                at.ok().and_then(|at| negative.get(at))
-            })
-            .map_or(u32::MAX, |(_, ttl)| *ttl);
-        of_zone.min(of_owner)
+    pub fn negative_ttl(self, place: &Place<'_>) -> u32 {
+        let of_zone = self.laid.negative_ttl;
+        place.negative_ttl().map_or(of_zone, |ttl| ttl.min(of_zone))
     }
 
-    pub(super) fn key(&self) -> &[u8] {
-        self.zone.key()
+    pub(super) fn above(self) -> Option<usize> {
+        self.laid.above
     }
+}
 
-    pub(super) fn above(&self) -> Option<usize> {
-        self.above
-    }
-
-    pub(super) fn set_above(&mut self, above: Option<usize>) {
-        self.above = above;
-    }
+/// Hands out the records of an RRset. False if `take` says no.
+fn each_of(owner: &[u8], rrset: Rrset<'_>, take: &mut dyn FnMut(WireRecord<'_>) -> bool) -> bool {
+    let (rtype, ttl) = (rrset.rtype, rrset.ttl);
+    let record = |rdata| WireRecord {
+        owner,
+        rtype,
+        ttl,
+        rdata,
+    };
+    rrset.records().map(record).all(take)
 }

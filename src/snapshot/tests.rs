@@ -220,36 +220,47 @@ fn a_server_below_a_cut_is_not_ours_to_give_addresses() {
 }
 
 #[test]
-fn what_lies_over_untouched_zones_is_shared_with_the_generation_before() {
-    let zones = vec![
-        zone("a.test.", ""),
-        zone("b.test.", ""),
-        zone("d.test.", ""),
+fn a_move_makes_new_what_it_moves_and_shares_the_rest() {
+    let zones = vec![zone("a.test.", ""), zone("b.test.", "")];
+    let records = vec![
+        srv("_x._tcp.a.test.", 5269),
+        srv("_x._tcp.b.test.", 5269),
+        srv("_y._tcp.b.test.", 5061),
     ];
-    let records = vec![srv("_x._tcp.a.test.", 5269)];
-    let one = Snapshot::build(&spec(zones.clone(), records.clone(), edges())).unwrap();
-    // A zone in between, a new file of another, and a serial that moves.
-    let added = vec![
-        Arc::clone(&zones[0]),
-        Arc::clone(&zones[1]),
-        zone("c.test.", ""),
-        zone("d.test.", ""),
-    ];
-    let next = one.next(&spec(added, records, edges())).unwrap();
-    let overlay = |snapshot: &Snapshot, name: &str| -> *const crate::zone::Tree {
-        let key = name.parse::<Name>().unwrap().key();
-        snapshot.zone_of(&key).unwrap().overlay()
+    let mut two = spec(zones, records, edges());
+    let mut other = two.services[0].clone();
+    other.name = "other".into();
+    other.records = vec![srv("_z._tcp.b.test.", 1)];
+    other.publication.ranking.pools = vec![pool("q", &[("far.example.", &["192.0.2.5"])])];
+    two.services.push(other);
+    let before = Snapshot::build(&two).unwrap();
+    let mut publication = two.services[0].publication.clone();
+    publication.ranking.pools.reverse();
+    let changed = [("xmpp".into(), publication)].into();
+    let serials = vec![Serial(10), Serial(11)];
+    let after = before.moved(Generation(4), &changed, serials).unwrap();
+
+    let first = |snapshot: &Snapshot, owner: &str| {
+        let key = owner.parse::<Name>().unwrap().key();
+        let place = snapshot.zone_of(&key).unwrap().find(&key);
+        let rrset = place.rrset(rtype::SRV).unwrap();
+        rrset.records().next().unwrap().to_vec()
     };
-    for (name, shared) in [("a.test.", false), ("b.test.", true), ("d.test.", false)] {
-        let same = overlay(&one, name) == overlay(&next, name);
-        assert_eq!(same, shared, "{name}");
-        assert!(count(&next, name, rtype::SOA).is_some(), "{name}");
+    for owner in ["_x._tcp.a.test.", "_x._tcp.b.test.", "_y._tcp.b.test."] {
+        assert_ne!(first(&before, owner), first(&after, owner), "{owner}");
     }
-    assert!(count(&next, "c.test.", rtype::SOA).is_some());
-    let mut moved = spec(zones, Vec::new(), edges());
-    moved.zones[1].1 = Serial(10);
-    let moved = next.next(&moved).unwrap();
-    assert_ne!(overlay(&moved, "b.test."), overlay(&next, "b.test."));
-    // What a service no longer owns is gone.
-    assert_eq!(count(&moved, "_x._tcp.a.test.", rtype::SRV), None);
+    assert_eq!(after.generation(), Generation(4));
+    assert_eq!(after.serial(&"b.test.".parse().unwrap()), Some(Serial(11)));
+    assert_eq!(before.serial(&"b.test.".parse().unwrap()), Some(Serial(9)));
+    assert!(Arc::ptr_eq(&before.layout, &after.layout));
+    // What stands at a name is shared by all zones, and by generations in which it is the same.
+    assert_eq!(before.sets.len(), 6, "three of the services, three servers");
+    let same = before.sets.iter().zip(&after.sets);
+    let same = same.filter(|(before, after)| Arc::ptr_eq(before, after));
+    assert_eq!(same.count(), 4, "all but the two sets of the service");
+    // A move that would send partners nowhere is refused.
+    let mut nothing = two.services[0].publication.clone();
+    nothing.ranking.pools.clear();
+    let refused = before.moved(Generation(5), &[("xmpp".into(), nothing)].into(), vec![]);
+    assert!(refused.is_err());
 }

@@ -38,7 +38,7 @@ pub enum Stopped {
 /// Why it ended early: the stream is to be closed, for the client must not take the part that it
 /// has for the whole. Over UDP, [`Stopped::TooLarge`] means that it does not fit.
 pub fn write(
-    zone: &ServedZone,
+    zone: ServedZone<'_>,
     request: &TransferRequest<'_>,
     plan: &Plan,
     room: usize,
@@ -190,19 +190,14 @@ impl<'r> Packer<'r> {
         Ok(())
     }
 
-    fn soa(&mut self, zone: &ServedZone) -> Result<(), Stopped> {
-        let Some(soa) = zone.soa() else {
-            return Err(Stopped::TooLarge);
-        };
-        for rdata in soa.records() {
-            self.record(WireRecord {
-                owner: zone.apex(),
-                rtype: rtype::SOA,
-                ttl: soa.ttl,
-                rdata,
-            })?;
-        }
-        Ok(())
+    fn soa(&mut self, zone: ServedZone<'_>) -> Result<(), Stopped> {
+        let (ttl, rdata) = zone.soa_record().ok_or(Stopped::TooLarge)?;
+        self.record(WireRecord {
+            owner: zone.apex(),
+            rtype: rtype::SOA,
+            ttl,
+            rdata: &rdata,
+        })
     }
 
     fn record(&mut self, record: WireRecord<'_>) -> Result<(), Stopped> {

@@ -43,7 +43,7 @@ pub fn admit<'s>(
     request: &TransferRequest<'_>,
     client: IpAddr,
     key: Option<&Name>,
-) -> Result<&'s ServedZone, Denial> {
+) -> Result<ServedZone<'s>, Denial> {
     let zone = snapshot.zone(&request.origin()).ok_or(Denial::NotOurs)?;
     let mut permits = zone.replication().permits.iter();
     if !permits.any(|permit| permit.admits(client, key)) {
@@ -57,7 +57,7 @@ pub fn admit<'s>(
 
 /// Whether the transfer takes hardly more work than a large answer.
 #[must_use]
-pub fn is_small(zone: &ServedZone, request: &TransferRequest<'_>) -> bool {
+pub fn is_small(zone: ServedZone<'_>, request: &TransferRequest<'_>) -> bool {
     if let Kind::Since(serial) = request.kind {
         if is_current(zone, request) {
             return true;
@@ -71,7 +71,7 @@ pub fn is_small(zone: &ServedZone, request: &TransferRequest<'_>) -> bool {
 
 /// Decides what is sent.
 #[must_use]
-pub fn plan(zone: &ServedZone, request: &TransferRequest<'_>) -> Plan {
+pub fn plan(zone: ServedZone<'_>, request: &TransferRequest<'_>) -> Plan {
     let Kind::Since(serial) = request.kind else {
         return Plan::Full;
     };
@@ -92,7 +92,7 @@ pub fn plan(zone: &ServedZone, request: &TransferRequest<'_>) -> Plan {
 }
 
 /// Whether the client has what we have, or more (RFC 1995 section 2).
-fn is_current(zone: &ServedZone, request: &TransferRequest<'_>) -> bool {
+fn is_current(zone: ServedZone<'_>, request: &TransferRequest<'_>) -> bool {
     match request.kind {
         Kind::Full => false,
         Kind::Since(serial) => !zone.serial().is_newer_than(serial),
@@ -100,7 +100,7 @@ fn is_current(zone: &ServedZone, request: &TransferRequest<'_>) -> bool {
 }
 
 /// Whether the zone's records take more octets than this. It looks no further than that.
-fn is_larger(zone: &ServedZone, octets: usize) -> bool {
+fn is_larger(zone: ServedZone<'_>, octets: usize) -> bool {
     let mut total = 0usize;
     zone.each_record(&mut |record: WireRecord<'_>| {
         total += record.size();

@@ -146,7 +146,7 @@ impl Tree {
     /// Every name between a node and the apex is a node. So of the ancestors of a name that does
     /// not exist the upper ones exist and the lower ones do not.
     fn closest_encloser(&self, key: &Key) -> Option<(Node<'_>, usize)> {
-        let apex = self.node(*self.places.first()?);
+        let apex = self.apex()?;
         let mut exists = LabelStarts::of(apex.owner).count();
         if exists > key.labels() || !key.is_at_or_below(apex.owner) {
             return None;
@@ -189,6 +189,12 @@ impl Tree {
         };
         let at = self.places.binary_search_by(by_name).ok()?;
         self.places.get(at).map(|place| self.node(*place))
+    }
+
+    /// The apex.
+    #[must_use]
+    pub fn apex(&self) -> Option<Node<'_>> {
+        self.places.first().map(|place| self.node(*place))
     }
 
     /// All names, in canonical order.

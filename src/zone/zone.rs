@@ -76,7 +76,7 @@ impl Zone {
     /// The SOA as the master file has it.
     #[must_use]
     pub fn soa(&self) -> Option<Rrset<'_>> {
-        self.tree.get(&self.origin.key())?.rrset(rtype::SOA)
+        self.tree.apex()?.rrset(rtype::SOA)
     }
 
     /// The serial that the master file has.
