@@ -11,10 +11,14 @@ mod exhaustive;
 mod oracle;
 #[path = "failover/plans.rs"]
 mod plans;
+#[path = "failover/records.rs"]
+mod records;
 #[path = "failover/serials.rs"]
 mod serials;
 #[path = "failover/simulation.rs"]
 mod simulation;
+#[path = "failover/steps.rs"]
+mod steps;
 #[path = "failover/truth_table.rs"]
 mod truth_table;
 #[path = "failover/truth_table_operators.rs"]

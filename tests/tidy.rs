@@ -48,6 +48,7 @@ const HOUSE: &[(&str, Kind, &[&str])] = &[
             "tsig",
             "secondary",
             "snapshot",
+            "http",
             "probe",
             "failover",
             "runbook",

@@ -399,6 +399,8 @@ pub enum TaskState {
     Running,
     /// Done, and recorded as done.
     Done,
+    /// It failed, and is run again after a pause.
+    Retrying,
     /// It failed.
     Failed,
     /// It had started when the daemon ended; nobody knows what came of it.

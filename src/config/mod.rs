@@ -12,6 +12,7 @@
 //! Reading never stops at a fault, so that one run tells all of them.
 
 mod ahead;
+mod calls;
 pub mod duration;
 mod names;
 mod owned;
@@ -25,6 +26,7 @@ mod secondaries;
 mod server;
 mod services;
 mod spec;
+mod spec_steps;
 mod spec_transfers;
 mod steps;
 mod zones;

@@ -120,18 +120,19 @@ impl Base {
     /// configuration's directory, without one it is looked for in `PATH`.
     pub(super) fn command(
         &self,
-        words: &At<List<String>>,
+        words: &List<String>,
+        at: usize,
         key: &str,
         notes: &mut Notes,
     ) -> Option<Command> {
-        let Some(program) = words.value.first() else {
+        let Some(program) = words.first() else {
             notes.error(
-                words.at,
+                at,
                 format!("'{key}' is empty, it is a program and its arguments, name the program"),
             );
             return None;
         };
-        if let Some(zero) = words.value.iter().find(|word| word.value.contains('\0')) {
+        if let Some(zero) = words.iter().find(|word| word.value.contains('\0')) {
             notes.error(zero.at, "an argument cannot hold a zero octet, remove it");
             return None;
         }
@@ -156,7 +157,7 @@ impl Base {
             );
             return None;
         };
-        let arguments = words.value.iter().skip(1).map(|word| word.value.clone());
+        let arguments = words.iter().skip(1).map(|word| word.value.clone());
         Some(Command(
             std::iter::once(path.to_owned()).chain(arguments).collect(),
         ))

@@ -158,7 +158,7 @@ fn command_of(
     notes: &mut Notes,
 ) -> Option<crate::runbook::Command> {
     match (kind, command) {
-        (Kind::Exec, Some(words)) => base.command(&words, "command", notes),
+        (Kind::Exec, Some(words)) => base.command(&words.value, words.at, "command", notes),
         (Kind::Exec, None) => {
             notes.error(
                 at,

@@ -14,7 +14,7 @@ use super::zones::Zones;
 use crate::failover::{Failback, OnHalt, Service, Standby, TtlRange};
 use crate::ids::{PoolName, ServiceName};
 use crate::probe::Kind;
-use crate::runbook::{Act, Condition, Plan};
+use crate::runbook::{Act, Condition, Pause, Plan};
 use crate::snapshot::ServiceRecord;
 use crate::zone::Name;
 
@@ -77,10 +77,10 @@ fn service(
         on_halt,
         steps,
     } = spec;
-    let runbook = steps::plan(steps, base, notes);
     let read = records.as_ref().map(|list| records_of(list, zones, notes));
     let pools = pools.as_ref().map(|list| pools_of(list, all, notes));
     let ttl = ttl_of(ttl.as_ref(), notes);
+    let runbook = steps::plan(steps, ttl.max, base, notes);
     let FailoverSpec {
         after,
         cap_per_hour,
@@ -92,6 +92,7 @@ fn service(
     if let Some(list) = records {
         unprobed_ports(&read, &pools, all, notes);
         unseen_paths(&runbook, &pools, all, notes);
+        unasked_secondaries(&runbook, &read, zones, list.at, notes);
         if read.is_empty() && list.value.is_empty() {
             notes.error(list.at, "a service without records moves nothing, add one");
         }
@@ -328,7 +329,7 @@ fn unseen_paths(runbook: &Plan, pools: &List<PoolName>, all: &Pools, notes: &mut
     let verifies = runbook
         .steps
         .iter()
-        .any(|step| step.act == Act::Verify(Condition::Path));
+        .any(|step| matches!(step.act, Act::Verify(Condition::Path | Condition::Open)));
     for pool in pools {
         let cold = all
             .pools
@@ -347,8 +348,40 @@ fn unseen_paths(runbook: &Plan, pools: &List<PoolName>, all: &Pools, notes: &mut
             notes.warn(pool.at, format!("no probe of pool '{name}' connects, so its path is seen open only while its program says yes, and that counts here ({what}), add a [[pool.probe]] of kind 'tcp'"));
         }
         if cold && !runbook.has_hooks() {
-            notes.warn(pool.at, format!("pool '{name}' is cold, and no step runs a program that would open its port, add one, or write standby = \"hot\""));
+            notes.warn(pool.at, format!("pool '{name}' is cold, and no step acts on the outside, which would open its port, add one, or write standby = \"hot\""));
         }
+    }
+}
+
+/// A wait for secondaries needs as many as it waits for.
+fn unasked_secondaries(
+    runbook: &Plan,
+    records: &List<ServiceRecord>,
+    zones: &Zones,
+    at: usize,
+    notes: &mut Notes,
+) {
+    let waits = runbook.steps.iter().find_map(|step| match step.act {
+        Act::Wait(Pause::Secondaries { at_least }) => Some(at_least),
+        Act::Wait(_) | Act::Run { .. } | Act::Publish | Act::Verify(_) => None,
+    });
+    let Some(at_least) = waits else { return };
+    let owners = records.iter().map(|record| match &record.value {
+        ServiceRecord::Srv { owner, .. } | ServiceRecord::Address { owner } => owner,
+    });
+    let zone_of = |owner: &Name| {
+        let mut above = std::iter::successors(Some(owner.clone()), Name::parent);
+        let zone = |name: Name| zones.loaded.iter().find(|zone| *zone.zone.origin() == name);
+        above.find_map(zone)
+    };
+    let targets = owners
+        .filter_map(zone_of)
+        .flat_map(|zone| zone.secondaries.targets.iter());
+    let addresses: std::collections::BTreeSet<_> = targets.map(|target| target.address).collect();
+    let known = addresses.len();
+    if known < at_least.unwrap_or(1) || at_least == Some(0) {
+        let wanted = at_least.map_or("all".to_owned(), |count| count.to_string());
+        notes.error(at, format!("a step waits for {wanted} secondaries, 'notify' of the zones of these records names {known}, add them or correct 'at_least'"));
     }
 }
 

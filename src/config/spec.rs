@@ -9,10 +9,10 @@ use toml::de::DeTable;
 
 use super::problem::{At, Notes};
 use super::reader::{Fields, FromToml, Item, one_of, wrong_type};
+use super::spec_steps::StepSpec;
 use super::spec_transfers::{KeySpec, PermitSpec, PrimarySpec, SecondariesTable, TargetSpec};
 use crate::failover::{OnHalt, Standby};
 use crate::probe::Kind;
-use crate::runbook::{AfterCrash, Condition, Each};
 
 /// A list of values with places.
 pub(super) type List<T> = Vec<At<T>>;
@@ -154,18 +154,6 @@ pub(super) struct FailoverSpec {
 pub(super) enum FailbackSpec {
     After(At<Duration>),
     Manual,
-}
-
-/// `[[service.step]]`.
-pub(super) struct StepSpec {
-    pub(super) name: Option<At<String>>,
-    pub(super) run: Option<At<List<String>>>,
-    pub(super) each: Option<At<Each>>,
-    pub(super) publish: Option<At<bool>>,
-    pub(super) verify: Option<At<Condition>>,
-    pub(super) timeout: Option<At<Duration>>,
-    pub(super) undo: Option<At<List<String>>>,
-    pub(super) after_crash: Option<At<AfterCrash>>,
 }
 
 /// `[reference]`.
@@ -440,49 +428,6 @@ impl FromToml for OnHalt {
             &[("next", OnHalt::Next), ("hold", OnHalt::Hold)],
             notes,
         )
-    }
-}
-
-impl FromToml for StepSpec {
-    fn from_toml(item: &Item<'_>, notes: &mut Notes) -> Option<Self> {
-        let mut fields = Fields::of(item, "[[service.step]]", notes)?;
-        let spec = StepSpec {
-            name: fields.get("name"),
-            run: fields.get("run"),
-            each: fields.get("each"),
-            publish: fields.get("publish"),
-            verify: fields.get("verify"),
-            timeout: fields.get("timeout"),
-            undo: fields.get("undo"),
-            after_crash: fields.get("after_crash"),
-        };
-        fields.finish();
-        Some(spec)
-    }
-}
-
-impl FromToml for Each {
-    fn from_toml(item: &Item<'_>, notes: &mut Notes) -> Option<Self> {
-        let words = [("server", Each::Server), ("operation", Each::Operation)];
-        one_of(item, &words, notes)
-    }
-}
-
-impl FromToml for Condition {
-    fn from_toml(item: &Item<'_>, notes: &mut Notes) -> Option<Self> {
-        let words = [("path", Condition::Path), ("healthy", Condition::Healthy)];
-        one_of(item, &words, notes)
-    }
-}
-
-impl FromToml for AfterCrash {
-    fn from_toml(item: &Item<'_>, notes: &mut Notes) -> Option<Self> {
-        let words = [
-            ("retry", AfterCrash::Retry),
-            ("verify", AfterCrash::Verify),
-            ("ask", AfterCrash::Ask),
-        ];
-        one_of(item, &words, notes)
     }
 }
 

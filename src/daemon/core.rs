@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::control::Message;
 use super::disk::Disk;
+use super::followers::{Followers, Seen};
 use super::histories::Prepared;
 use super::hooks::{Hooks, input_of};
 use super::orders::Taken;
@@ -41,6 +42,7 @@ const BATCH: usize = 256;
 pub(super) struct Inbox {
     pub(super) observations: mpsc::Receiver<Observation>,
     pub(super) references: mpsc::Receiver<reference::Answer>,
+    pub(super) followers: mpsc::Receiver<Seen>,
     pub(super) hooks: mpsc::Receiver<RunnerEvent>,
     pub(super) messages: mpsc::Receiver<Message>,
     pub(super) visits: mpsc::Receiver<VisitEnd>,
@@ -57,6 +59,7 @@ pub(super) struct Core {
     pub(super) hooks: Hooks,
     pub(super) prober: Prober,
     pub(super) references: mpsc::Sender<reference::Answer>,
+    pub(super) followers: Followers,
     pub(super) serving: Option<Serving>,
     /// The certificate of the encrypted transports.
     pub(super) certificate: Option<Arc<Certificate>>,
@@ -84,12 +87,14 @@ struct Wanted {
     publications: BTreeMap<ServiceName, Publication>,
     looks: Vec<Endpoint>,
     references: Vec<std::net::SocketAddr>,
+    followers: Vec<ServiceName>,
     abandoned: Vec<crate::ids::OperationId>,
 }
 
 enum Woken {
     Observed(Observation),
     Reference(reference::Answer),
+    Followed(Seen),
     Hook(RunnerEvent),
     Message(Message),
     Visited(VisitEnd),
@@ -158,6 +163,7 @@ impl Core {
             () = shutdown => Woken::Shutdown,
             Some(look) = inbox.observations.recv() => Woken::Observed(look),
             Some(answer) = inbox.references.recv() => Woken::Reference(answer),
+            Some(seen) = inbox.followers.recv() => Woken::Followed(seen),
             Some(event) = inbox.hooks.recv() => Woken::Hook(event),
             Some(message) = inbox.messages.recv() => Woken::Message(message),
             Some(end) = inbox.visits.recv() => Woken::Visited(end),
@@ -190,6 +196,19 @@ impl Core {
                     reachable,
                 };
                 self.engine.handle(clock::now(), Input::Reference(look));
+            }
+            Woken::Followed(Seen {
+                service,
+                asked,
+                seen,
+            }) => {
+                self.followers.asking.remove(&service);
+                let input = Input::Secondaries {
+                    service,
+                    asked,
+                    seen,
+                };
+                self.engine.handle(clock::now(), input);
             }
             Woken::Hook(event) => {
                 if let RunnerEvent::RunnerLost { why } = &event {
@@ -241,12 +260,17 @@ impl Core {
             }
             self.publish(now, wanted.publications);
             for operation in wanted.abandoned {
-                self.hooks.abandon(operation).await;
+                for input in self.hooks.abandon(operation).await {
+                    self.engine.handle(now, input);
+                }
             }
             for endpoint in wanted.looks {
                 self.prober.look_now(&endpoint);
             }
             self.look_at_references(wanted.references);
+            for service in wanted.followers {
+                self.look_at_secondaries(service);
+            }
             if self.disk.failed().is_none() {
                 for input in self.hooks.hand_over(now.mono).await {
                     self.engine.handle(now, input);
@@ -285,6 +309,7 @@ impl Core {
                 Action::RunHook(call) => self.hooks.push(now.mono, *call),
                 Action::AbandonHooks(operation) => wanted.abandoned.push(operation),
                 Action::Look(endpoints) => wanted.looks.extend(endpoints),
+                Action::LookAtSecondaries(service) => wanted.followers.push(service),
                 Action::LookAtReferences(targets) => wanted.references.extend(targets),
                 Action::Tell(event) => {
                     telemetry::event(&event);

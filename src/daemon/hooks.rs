@@ -57,12 +57,21 @@ impl Hooks {
         ended
     }
 
-    /// Ends what runs for an operation.
-    pub(super) async fn abandon(&mut self, operation: crate::ids::OperationId) {
-        self.waiting.retain(|(_, call)| call.operation != operation);
+    /// Ends what runs for an operation. What has not been handed over never begins, and comes
+    /// back as the engine's input.
+    pub(super) async fn abandon(&mut self, operation: crate::ids::OperationId) -> Vec<Input> {
+        let (ours, others) = std::mem::take(&mut self.waiting)
+            .into_iter()
+            .partition(|(_, call)| call.operation == operation);
+        self.waiting = others;
         if let Some(runner) = &self.runner {
             runner.abandon(operation).await;
         }
+        let ours: VecDeque<(Mono, HookCall)> = ours;
+        let given_up = "its operation was given up";
+        ours.iter()
+            .map(|(_, call)| not_started(call, &given_up))
+            .collect()
     }
 
     /// Ends the runner and all that it runs.
@@ -73,14 +82,14 @@ impl Hooks {
     }
 }
 
-fn not_started(call: &HookCall, error: &HookError) -> Input {
+fn not_started(call: &HookCall, why: &impl ToString) -> Input {
     Input::HookEnded {
         operation: call.operation,
         task: call.task,
         undo: call.undo,
         attempt: call.attempt,
         end: HookEnd {
-            outcome: HookOutcome::NotStarted(error.to_string()),
+            outcome: HookOutcome::NotStarted(why.to_string()),
             output: String::new(),
             took: Duration::ZERO,
         },

@@ -13,6 +13,7 @@ mod core;
 mod disk;
 mod error;
 mod explain;
+mod followers;
 mod histories;
 mod history_total;
 mod hooks;

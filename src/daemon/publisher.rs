@@ -255,6 +255,18 @@ impl Publisher {
         &mut self.retired
     }
 
+    /// The zones whose serial changes with the service.
+    pub(super) fn zones_of(&self, service: &ServiceName) -> Vec<Name> {
+        let Some(groups) = self.ground.touched.get(service) else {
+            return Vec::new();
+        };
+        let zones = self.ground.zones.iter();
+        zones
+            .filter(|(_, group)| groups.contains(group))
+            .map(|(zone, _)| zone.origin().clone())
+            .collect()
+    }
+
     /// Swaps in new publications of these services: all their records and the serials of all
     /// zones that they touch, in one store.
     ///

@@ -15,6 +15,7 @@ use super::certificate;
 use super::control::Desk;
 use super::core::{Core, Inbox};
 use super::disk::{Disk, read_deadlines, read_memory};
+use super::followers;
 use super::hooks::Hooks;
 use super::publisher::{Ground, Numbers, Publisher};
 use super::secondaries::{self, Secondaries};
@@ -23,6 +24,7 @@ use crate::admin::ControlSocket;
 use crate::clock;
 use crate::config::{self, Config};
 use crate::failover::{Engine, Memory, Publication};
+use crate::health::Observation;
 use crate::hook::{Runner, RunnerEvent};
 use crate::ids::{Generation, ProbeIndex, ServiceName};
 use crate::notify::Notifier;
@@ -212,10 +214,8 @@ async fn open(
         &mut disk,
     )?;
     raise_open_files();
-    let assignments = assignments(&config);
-    let room = OBSERVATIONS.max(OBSERVATIONS_EACH * assignments.len());
-    let (sender, observations) = mpsc::channel(room);
-    let prober = Prober::start(assignments, sender)?;
+    let (prober, observations) = start_prober(&config)?;
+    let (followers, followed) = followers::channel();
     let (references, answers) = mpsc::channel(64.max(4 * config.policy.references.len()));
     let core = Core {
         engine,
@@ -226,6 +226,7 @@ async fn open(
         hooks: Hooks::new(runner),
         prober,
         references,
+        followers,
         serving: None,
         certificate: None,
         notifier: None,
@@ -241,12 +242,20 @@ async fn open(
     let inbox = Inbox {
         observations,
         references: answers,
+        followers: followed,
         hooks,
         messages,
         visits,
         notices: of_primaries,
     };
     Ok((core, inbox, first_start))
+}
+
+fn start_prober(config: &Config) -> Result<(Prober, mpsc::Receiver<Observation>), DaemonError> {
+    let assignments = assignments(config);
+    let room = OBSERVATIONS.max(OBSERVATIONS_EACH * assignments.len());
+    let (sender, observations) = mpsc::channel(room);
+    Ok((Prober::start(assignments, sender)?, observations))
 }
 
 /// Raises the alarm about a state that was damaged, and gives it back for `status`.

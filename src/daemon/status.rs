@@ -499,6 +499,7 @@ fn task_state(status: &TaskStatus) -> (TaskState, Option<&str>) {
         TaskStatus::Started { .. } => (TaskState::Running, None),
         TaskStatus::Done => (TaskState::Done, None),
         TaskStatus::Failed(why) => (TaskState::Failed, Some(why)),
+        TaskStatus::Retrying { why, .. } => (TaskState::Retrying, Some(why)),
         TaskStatus::Unknown | TaskStatus::UndoUnknown => (TaskState::Unknown, None),
         TaskStatus::Undoing { .. } => (TaskState::Undoing, None),
         TaskStatus::Undone => (TaskState::Undone, None),

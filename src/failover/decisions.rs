@@ -242,6 +242,7 @@ impl Engine {
             | Action::RunHook(_)
             | Action::AbandonHooks(_)
             | Action::Look(_)
+            | Action::LookAtSecondaries(_)
             | Action::LookAtReferences(_)
             | Action::Tell(_) => None,
         });

@@ -49,6 +49,15 @@ pub enum Input {
         /// How it ended.
         end: HookEnd,
     },
+    /// The secondaries of a service have been asked, after an [`Action::LookAtSecondaries`].
+    Secondaries {
+        /// The service.
+        service: ServiceName,
+        /// When they were asked.
+        asked: Mono,
+        /// Each of them, and whether it serves what is published.
+        seen: Vec<(String, bool)>,
+    },
     /// A new policy, that [`Engine::admit`] has admitted.
     Policy(Box<Policy>),
     /// The store works, or fails.
@@ -73,6 +82,8 @@ pub enum Action {
     AbandonHooks(OperationId),
     /// Look at these endpoints now.
     Look(Vec<Endpoint>),
+    /// Ask the secondaries of this service's zones whether they serve what is published by now.
+    LookAtSecondaries(ServiceName),
     /// Look at these reference targets now.
     LookAtReferences(Vec<SocketAddr>),
     /// Tell people.
@@ -157,6 +168,11 @@ impl Engine {
             } => {
                 self.hook_ended(now, operation, task, undo, attempt, end);
             }
+            Input::Secondaries {
+                service,
+                asked,
+                seen,
+            } => self.saw_secondaries(&service, asked, seen),
             Input::Policy(policy) => self.adopt(now, *policy),
             Input::Store { works } => {
                 self.store_works = works;

@@ -6,9 +6,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{OperationId, PoolName, ServerName, ServiceName};
-use crate::runbook::Command;
+use crate::runbook::Work;
 
-/// One program to run, with all that it is told.
+/// One program to run or one call to make, with all that it is told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HookCall {
     /// The operation.
@@ -30,14 +30,16 @@ pub struct HookCall {
     pub from_pool: PoolName,
     /// The pool that it moves to.
     pub to_pool: PoolName,
-    /// The servers of the new pool.
+    /// The pool that the step acts on: the new one, but for a fence.
+    pub pool: PoolName,
+    /// The servers of that pool.
     pub servers: Vec<ServerName>,
     /// The server that this run is for, if the step runs once per server.
     pub server: Option<ServerName>,
-    /// Free words: the new pool's, then the server's.
+    /// Free words: that pool's, then the server's.
     pub vars: BTreeMap<String, String>,
-    /// The program.
-    pub command: Command,
+    /// The program, or the call.
+    pub work: Work,
     /// How long it may take.
     pub timeout: Duration,
 }
@@ -65,6 +67,8 @@ pub enum HookOutcome {
     Signal(i32),
     /// Its time was over; its process group was killed.
     TimedOut,
+    /// A call was made and did not bring what means done. The text says what it brought.
+    Refused(String),
     /// It never started. The text says why.
     NotStarted(String),
     /// Nobody knows: the runner ended under it. Its process group is gone.

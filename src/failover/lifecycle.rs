@@ -65,6 +65,7 @@ impl Engine {
             if let Some(operation) = &mut state.memory.operation {
                 lose_runs(operation, now);
             }
+            state.recall_pauses(now);
             self.services.insert(name.clone(), state);
             self.end_if_pools_are_gone(&name);
             if fresh || !self.ranking_fits(&name, &service) {
@@ -118,6 +119,7 @@ impl Engine {
             ineligible: BTreeSet::new(),
             moves: Vec::new(),
             failback_suspended: false,
+            cached_until: None,
         }
     }
 

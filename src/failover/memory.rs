@@ -30,6 +30,9 @@ pub struct ServiceMemory {
     pub moves: Vec<Move>,
     /// Whether an operator's own failover suspends automatic failback.
     pub failback_suspended: bool,
+    /// Until when caches may hold answers from before the latest change.
+    #[serde(default)]
+    pub cached_until: Option<Wall>,
 }
 
 /// One move that was published.

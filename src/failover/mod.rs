@@ -15,9 +15,11 @@ mod policy;
 mod rank;
 mod ranking;
 mod service_state;
+mod tasks;
 mod uplink;
 mod verification;
 mod view;
+mod waiting;
 
 pub use because::Because;
 pub use decide::{Decision, Standing, decide};

@@ -1,12 +1,14 @@
 //! What the engine holds of one service: its durable memory, and what it may forget.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::verification::Verification;
+use super::waiting::Waiting;
 use super::{Because, Move, Publication, Ranking, Service, ServiceMemory};
 use crate::health::{Observation, PoolHealth};
 use crate::ids::PoolName;
-use crate::runbook::{Operation, Phase};
+use crate::runbook::{LONGEST_PAUSE, Operation, Phase, TaskStatus};
 use crate::time::{Mono, Now, Wall};
 
 /// One service.
@@ -23,8 +25,12 @@ pub(super) struct ServiceState {
     pub(super) tense_until: Option<Mono>,
     /// The verify step under way.
     pub(super) verification: Option<Verification>,
-    /// When the run of the current task is given up.
-    pub(super) give_up_at: Option<Mono>,
+    /// The wait step under way.
+    pub(super) waiting: Option<Waiting>,
+    /// When the runs under way are given up, by task.
+    pub(super) give_up_at: BTreeMap<usize, Mono>,
+    /// When the pauses before another run are over, by task.
+    pub(super) pauses: BTreeMap<usize, Mono>,
 }
 
 impl ServiceState {
@@ -36,8 +42,34 @@ impl ServiceState {
             blackout: false,
             tense_until: None,
             verification: None,
-            give_up_at: None,
+            waiting: None,
+            give_up_at: BTreeMap::new(),
+            pauses: BTreeMap::new(),
         }
+    }
+
+    /// Takes up the pauses that the process was in when it ended. The calendar may have jumped:
+    /// none lasts longer than any could.
+    pub(super) fn recall_pauses(&mut self, now: Now) {
+        let operation = self.memory.operation.iter();
+        for (index, task) in operation.flat_map(|operation| operation.tasks.iter().enumerate()) {
+            if let TaskStatus::Retrying { at, .. } = &task.status {
+                let left = at.since(now.wall).min(LONGEST_PAUSE);
+                self.pauses.insert(index, now.mono + left);
+            }
+        }
+    }
+
+    pub(super) fn pause_is_over(&self, task: usize, now: Mono) -> bool {
+        self.pauses.get(&task).is_none_or(|at| *at <= now)
+    }
+
+    /// An operation has ended, and with it what was under way.
+    pub(super) fn forget_tasks(&mut self) {
+        self.verification = None;
+        self.waiting = None;
+        self.give_up_at.clear();
+        self.pauses.clear();
     }
 
     /// How much can happen to it without any further input: bounds the engine's rounds.
@@ -47,7 +79,7 @@ impl ServiceState {
                 .memory
                 .operation
                 .as_ref()
-                .map_or(0, |operation| 2 * operation.tasks.len())
+                .map_or(0, |operation| 3 * operation.tasks.len())
     }
 
     pub(super) fn active(&self) -> PoolName {
@@ -119,6 +151,9 @@ impl ServiceState {
 
     /// Replaces what is published. A change of the active pool is a move, and is remembered.
     pub(super) fn publish(&mut self, ranking: Ranking, ttl: Duration, because: &Because, now: Now) {
+        // What was answered until now may stay in caches for its own lifetime.
+        let cached_until = now.wall + self.memory.published.ttl;
+        self.memory.cached_until = self.memory.cached_until.max(Some(cached_until));
         let (from, to) = (self.active(), ranking.active().cloned());
         if let Some(to) = to.filter(|to| *to != from) {
             let hour_ago = |past: &Move| now.wall.since(past.at) < super::decide::CAP_PERIOD;

@@ -35,6 +35,8 @@ pub(super) struct Verification {
 struct Seen {
     /// The path is open: the latest look was answered, if only by a refusal.
     path: bool,
+    /// The port is open: the latest look was accepted.
+    open: bool,
     /// The deepest layer that was good, with no fault since.
     good_to: Option<Layer>,
     /// The latest fault.
@@ -86,7 +88,8 @@ impl Verification {
             .seen
             .entry((look.endpoint.clone(), look.probe))
             .or_default();
-        seen.path = look.finding(Layer::Path) == Some(crate::health::Finding::Good);
+        let good = |layer| look.finding(layer) == Some(crate::health::Finding::Good);
+        (seen.path, seen.open) = (good(Layer::Path), good(Layer::Port));
         if look.verdict == Verdict::Good {
             seen.good_to = seen.good_to.max(Some(look.depth));
         } else {
@@ -115,11 +118,12 @@ impl Verification {
             let seen = self.seen.get(&(endpoint.clone(), ProbeIndex(index)));
             seen.is_some_and(|seen| match self.condition {
                 Condition::Path => seen.path,
+                Condition::Open => seen.open,
                 Condition::Healthy => seen.good_to >= Some(detection.depth),
             })
         });
         match self.condition {
-            Condition::Path => probes.any(|met| met),
+            Condition::Path | Condition::Open => probes.any(|met| met),
             Condition::Healthy => probes.all(|met| met),
         }
     }

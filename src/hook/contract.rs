@@ -47,6 +47,7 @@ pub(super) fn environment(call: &HookCall) -> BTreeMap<String, String> {
     tell("STEP", call.step.clone());
     tell("FROM_POOL", call.from_pool.to_string());
     tell("TO_POOL", call.to_pool.to_string());
+    tell("POOL", call.pool.to_string());
     tell("SERVERS", servers.join(" "));
     if let Some(server) = &call.server {
         tell("SERVER", host(server).to_owned());
@@ -66,6 +67,7 @@ pub(super) fn object(call: &HookCall) -> Value {
         "step": call.step,
         "from_pool": call.from_pool.as_str(),
         "to_pool": call.to_pool.as_str(),
+        "pool": call.pool.as_str(),
         "servers": call.servers.iter().map(host).collect::<Vec<_>>(),
         "server": call.server.as_ref().map(host),
         "attempt": call.attempt,
@@ -82,7 +84,7 @@ mod tests {
     use std::time::Duration;
 
     use crate::ids::{OperationId, PoolName, ServiceName};
-    use crate::runbook::Command;
+    use crate::runbook::{Command, Work};
 
     fn call() -> HookCall {
         HookCall {
@@ -95,6 +97,7 @@ mod tests {
             step: "stop services".to_owned(),
             from_pool: PoolName::from("edgepool1"),
             to_pool: PoolName::from("edgepool2"),
+            pool: PoolName::from("edgepool2"),
             servers: ["edge3.contoso.test.", "edge4.contoso.test."]
                 .map(ServerName::from)
                 .into(),
@@ -105,7 +108,7 @@ mod tests {
             ]
             .map(|(word, value)| (word.to_owned(), value.to_owned()))
             .into(),
-            command: Command(vec!["/bin/true".to_owned()]),
+            work: Work::Run(Command(vec!["/bin/true".to_owned()])),
             timeout: Duration::from_secs(60),
         }
     }
@@ -123,6 +126,7 @@ mod tests {
                 "SWITCHBACK_FENCE=9",
                 "SWITCHBACK_FROM_POOL=edgepool1",
                 "SWITCHBACK_OPERATION=op-7",
+                "SWITCHBACK_POOL=edgepool2",
                 "SWITCHBACK_SERVER=edge4.contoso.test",
                 "SWITCHBACK_SERVERS=edge3.contoso.test edge4.contoso.test",
                 "SWITCHBACK_SERVICE=xmpp-federation",

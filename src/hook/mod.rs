@@ -1,4 +1,4 @@
-//! **IO.** Runs the programs of runbooks, through a process of their own.
+//! **IO.** Runs the programs of runbooks and makes their calls, through a process of its own.
 //!
 //! # Three processes
 //!
@@ -27,11 +27,16 @@
 //! A program that leaves its process group (a service that becomes a daemon of its own) is not
 //! part of the run: starting services is what hooks are for.
 //!
+//! A call over HTTP is made by the runner itself: it has no process group, and ends with its
+//! deadline, with the runner, or when it is abandoned. So whatever acts on the outside is one
+//! process, and the daemon needs no right to.
+//!
 //! # What a hook is told
 //!
 //! `contract` says it: environment variables and one JSON object on standard input. What it
 //! prints is kept, bounded, both streams as they come.
 
+mod call;
 mod client;
 mod contract;
 mod group;

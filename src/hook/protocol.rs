@@ -10,7 +10,7 @@ use crate::runbook::Command;
 
 /// Grows with every change of the lines below: the daemon of one release does not talk to the
 /// runner of another.
-pub(super) const PROTOCOL: u32 = 1;
+pub(super) const PROTOCOL: u32 = 2;
 
 /// A longer line is an error. (An [`HookEnd`] has 16 KiB of output; escaped, six times that.)
 pub(super) const LINE_BYTES: usize = 1 << 20;

@@ -1,4 +1,4 @@
-//! One run of one hook, from the launcher to the last of its process group.
+//! One run of one hook, from the launcher to the last of its process group; or one call.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -18,7 +18,8 @@ use crate::failover::{HookCall, HookEnd, HookOutcome, ProcessGroup};
 
 use super::output::Output;
 use super::protocol::{First, RunKey};
-use super::{GRACE, contract, end_group, group, is_gone, launch};
+use super::{GRACE, call, contract, end_group, group, is_gone, launch};
+use crate::runbook::{Command as Words, Work};
 
 /// After the leader has ended, so long for what is still in the pipe.
 const DRAIN: Duration = Duration::from_millis(500);
@@ -46,16 +47,12 @@ pub(super) async fn run(call: HookCall, desk: mpsc::Sender<FromRun>, abandon: Ar
     let key = RunKey::of(&call);
     let began = clock::mono();
     let mut output = Output::default();
-    let (outcome, gone) = match begin(&call, key, &desk).await {
-        Ok(begun) => {
-            let group = begun.group.pgid;
-            let (outcome, gone) = begun.see_through(&call, &abandon, &mut output).await;
-            if !gone {
-                output.push(format!("\nprocess group {group} is still alive\n").as_bytes());
-            }
-            (outcome, gone)
+    let (outcome, gone) = match &call.work {
+        Work::Run(words) => program(&call, words, key, &desk, &abandon, &mut output).await,
+        Work::Call(spec) => {
+            let outcome = call::make(&call, spec, &abandon, &mut output).await;
+            (outcome, true)
         }
-        Err(why) => (HookOutcome::NotStarted(why), true),
     };
     let output = if matches!(outcome, HookOutcome::NotStarted(_)) {
         String::new()
@@ -71,6 +68,26 @@ pub(super) async fn run(call: HookCall, desk: mpsc::Sender<FromRun>, abandon: Ar
     let _ = desk.send(FromRun::Ended { key, end, gone }).await;
 }
 
+async fn program(
+    call: &HookCall,
+    words: &Words,
+    key: RunKey,
+    desk: &mpsc::Sender<FromRun>,
+    abandon: &Notify,
+    output: &mut Output,
+) -> (HookOutcome, bool) {
+    let begun = match begin(call, words, key, desk).await {
+        Ok(begun) => begun,
+        Err(why) => return (HookOutcome::NotStarted(why), true),
+    };
+    let group = begun.group.pgid;
+    let (outcome, gone) = begun.see_through(call, words, abandon, output).await;
+    if !gone {
+        output.push(format!("\nprocess group {group} is still alive\n").as_bytes());
+    }
+    (outcome, gone)
+}
+
 /// A launcher that has been given the word, or is about to be.
 struct Begun {
     leader: Child,
@@ -81,10 +98,11 @@ struct Begun {
 
 async fn begin(
     call: &HookCall,
+    words: &Words,
     key: RunKey,
     desk: &mpsc::Sender<FromRun>,
 ) -> Result<Begun, String> {
-    let program = call.command.0.first().map_or("", String::as_str);
+    let program = words.0.first().map_or("", String::as_str);
     let (mut leader, printed) = spawn(call).map_err(|error| {
         format!("{program}: its process could not be made: {error}: check the limits on processes and files")
     })?;
@@ -160,10 +178,11 @@ impl Begun {
     async fn see_through(
         mut self,
         call: &HookCall,
+        words: &Words,
         abandon: &Notify,
         output: &mut Output,
     ) -> (HookOutcome, bool) {
-        let mut feed = pin!(feed(self.stdin, call));
+        let mut feed = pin!(feed(self.stdin, call, words));
         let mut fed = false;
         let mut open = true;
         let group = &self.group;
@@ -231,8 +250,8 @@ fn outcome(status: io::Result<ExitStatus>, output: &Output) -> HookOutcome {
 }
 
 /// Gives the launcher the word, and then the hook its JSON. A hook need not read it.
-async fn feed(mut stdin: ChildStdin, call: &HookCall) {
-    let Ok(mut text) = serde_json::to_vec(&First::Launch(call.command.clone())) else {
+async fn feed(mut stdin: ChildStdin, call: &HookCall, words: &Words) {
+    let Ok(mut text) = serde_json::to_vec(&First::Launch(words.clone())) else {
         return;
     };
     text.push(b'\n');

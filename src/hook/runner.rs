@@ -78,7 +78,7 @@ fn serve(protocol: u32, state_dir: &Path) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(async {
+    let served = runtime.block_on(async {
         let _deaf = deaf_to([
             SignalKind::terminate(),
             SignalKind::interrupt(),
@@ -101,7 +101,10 @@ fn serve(protocol: u32, state_dir: &Path) -> io::Result<()> {
             }
             Err(why) => write_line(&mut stdout, &FromRunner::Refused(why)).await,
         }
-    })
+    });
+    // The resolver may still be looking for the name of a call that was given up.
+    runtime.shutdown_background();
+    served
 }
 
 /// Handlers that do nothing, unlike ignored signals, are not inherited by hooks.

@@ -94,6 +94,13 @@ impl Target {
         self.tls
     }
 
+    /// Whether it stays on this machine, as far as its address says.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        let address: Option<std::net::IpAddr> = self.host.parse().ok();
+        address.is_some_and(|address| address.is_loopback())
+    }
+
     pub(super) fn host(&self) -> &str {
         &self.host
     }

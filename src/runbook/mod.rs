@@ -5,5 +5,8 @@ mod plan;
 mod task;
 
 pub use operation::{NextTask, Operation, Phase};
-pub use plan::{Act, AfterCrash, Command, Condition, Each, Plan, Step};
+pub use plan::{
+    Act, AfterCrash, Call, Command, Condition, Each, LONGEST_PAUSE, OnFailure, PARALLEL, Pause,
+    Plan, Retries, Side, Step, Word, Work,
+};
 pub use task::{Impossible, Task, TaskEvent, TaskStatus};

@@ -29,6 +29,9 @@ pub struct Task {
     /// How long its latest run took, in milliseconds, once it has ended.
     #[serde(default)]
     pub took_ms: Option<u64>,
+    /// How often its run has failed, forward or on the way back: what `retries` counts.
+    #[serde(default)]
+    pub failures: u32,
 }
 
 /// What is known of a task.
@@ -44,6 +47,15 @@ pub enum TaskStatus {
     },
     /// It was done, for good.
     Done,
+    /// It failed, and is run again.
+    Retrying {
+        /// When, at the latest.
+        at: Wall,
+        /// Why it failed.
+        why: String,
+        /// Whether it was being taken back.
+        undo: bool,
+    },
     /// It failed.
     Failed(String),
     /// The daemon ended while it ran: nobody knows.
@@ -73,6 +85,13 @@ pub enum TaskEvent {
     Succeed,
     /// It failed.
     Fail(String),
+    /// It failed, and is run again.
+    FailForNow {
+        /// When.
+        at: Wall,
+        /// Why it failed.
+        why: String,
+    },
     /// The daemon came back and does not know.
     Lose,
     /// It may be run again.
@@ -102,17 +121,44 @@ impl TaskStatus {
         use TaskEvent as E;
         use TaskStatus as S;
         match (self, event) {
-            (S::Waiting, E::Start { deadline }) => Ok(S::Started { deadline }),
-            (S::Started { .. } | S::Unknown, E::Succeed) => Ok(S::Done),
-            (S::Started { .. } | S::Unknown, E::Fail(why)) => Ok(S::Failed(why)),
-            (S::Started { .. }, E::Lose) => Ok(S::Unknown),
-            (S::Unknown, E::Retry) => Ok(S::Waiting),
-            (S::Done | S::Failed(_) | S::UndoUnknown, E::Undo { deadline }) => {
-                Ok(S::Undoing { deadline })
+            (S::Waiting | S::Retrying { undo: false, .. }, E::Start { deadline }) => {
+                Ok(S::Started { deadline })
             }
-            (S::Undoing { .. } | S::UndoUnknown, E::Succeed) => Ok(S::Undone),
+            // What failed or is not known is done when a person says so.
+            (S::Started { .. } | S::Unknown | S::Failed(_), E::Succeed) => Ok(S::Done),
+            (S::Started { .. } | S::Unknown | S::Retrying { undo: false, .. }, E::Fail(why)) => {
+                Ok(S::Failed(why))
+            }
+            (S::Started { .. }, E::FailForNow { at, why }) => Ok(S::Retrying {
+                at,
+                why,
+                undo: false,
+            }),
+            (S::Started { .. }, E::Lose) => Ok(S::Unknown),
+            (S::Unknown | S::Failed(_), E::Retry) => Ok(S::Waiting),
+            (
+                S::Done
+                | S::Failed(_)
+                | S::Unknown
+                | S::UndoUnknown
+                | S::UndoFailed(_)
+                | S::Retrying { .. },
+                E::Undo { deadline },
+            ) => Ok(S::Undoing { deadline }),
+            (S::Undoing { .. } | S::UndoUnknown | S::UndoFailed(_), E::Succeed) => Ok(S::Undone),
             (S::Undoing { .. } | S::UndoUnknown, E::Fail(why)) => Ok(S::UndoFailed(why)),
+            (S::Undoing { .. }, E::FailForNow { at, why }) => Ok(S::Retrying {
+                at,
+                why,
+                undo: true,
+            }),
             (S::Undoing { .. }, E::Lose) => Ok(S::UndoUnknown),
+            // A person wants the undo to be run again.
+            (S::UndoFailed(why), E::Retry) => Ok(S::Retrying {
+                at: Wall(0),
+                why: why.clone(),
+                undo: true,
+            }),
             (status, event) => Err(Impossible {
                 status: status.clone(),
                 event,
@@ -137,6 +183,21 @@ impl Task {
     /// As [`TaskStatus::next`]; the task is then as before.
     pub fn handle_event(&mut self, at: Wall, event: TaskEvent) -> Result<(), Impossible> {
         let next = self.status.next(event)?;
+        match (&self.status, &next) {
+            // A person wants it once more: with all its time, and all its attempts.
+            (TaskStatus::Failed(_), TaskStatus::Waiting) => {
+                self.deadline = None;
+                self.failures = 0;
+            }
+            (TaskStatus::Retrying { undo: true, .. }, TaskStatus::Undoing { .. }) => {}
+            (_, TaskStatus::Undoing { .. })
+            | (TaskStatus::UndoFailed(_), TaskStatus::Retrying { .. }) => self.failures = 0,
+            (
+                _,
+                TaskStatus::Retrying { .. } | TaskStatus::Failed(_) | TaskStatus::UndoFailed(_),
+            ) => self.failures = self.failures.saturating_add(1),
+            _ => {}
+        }
         let took = u64::try_from(at.since(self.since).as_millis()).unwrap_or(u64::MAX);
         self.took_ms = (self.status.is_running() && !next.is_running()).then_some(took);
         if let TaskStatus::Started { deadline } | TaskStatus::Undoing { deadline } = next {

@@ -13,6 +13,7 @@ pub use error::VisitError;
 
 use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -88,6 +89,29 @@ pub async fn visit(
     };
     let done = timeout(patience.whole, visit).await;
     done.unwrap_or(Err(VisitError::TooLong(patience.whole)))
+}
+
+/// The serial that a server of `origin` answers with; all of it within `bound`.
+///
+/// # Errors
+/// Why there is none.
+pub async fn serial(
+    at: SocketAddr,
+    origin: &Name,
+    bound: Duration,
+) -> Result<crate::ids::Serial, VisitError> {
+    let asked = async {
+        let stream = TcpStream::connect(at).await.map_err(VisitError::Connect)?;
+        let mut conversation = Conversation {
+            stream,
+            key: None,
+            silence: bound,
+        };
+        let random = RandomState::new().hash_one(origin).to_be_bytes();
+        let id = u16::from_be_bytes([random[0], random[1]]);
+        conversation.serial(origin, id).await
+    };
+    within(bound, asked).await?
 }
 
 async fn within<T>(bound: Duration, what: impl Future<Output = T>) -> Result<T, VisitError> {

@@ -415,7 +415,7 @@ const REDUCED: [&str; 7] = [
     "trouble_since",
 ];
 
-const LEFT_OUT: [&str; 13] = [
+const LEFT_OUT: [&str; 14] = [
     "policy",
     "home",
     "uplinks",
@@ -425,6 +425,7 @@ const LEFT_OUT: [&str; 13] = [
     "because",
     "latest",
     "active_since",
+    "cached_until",
     "tense_until",
     "next_operation",
     "wake",

@@ -14,10 +14,10 @@ use switchback::failover::{
 };
 use switchback::health::Verdict;
 use switchback::ids::{OperationId, PoolName, ServiceName};
-use switchback::runbook::{AfterCrash, Phase, Plan};
+use switchback::runbook::{Act, AfterCrash, Each, OnFailure, Phase, Plan, Retries, Side};
 
 use crate::dice::Dice;
-use crate::plans::{document_order, verify_first};
+use crate::plans::{document_order, every_kind, verify_first};
 use crate::world::{World, ann, clear, policy, pool, secs, service};
 
 /// Runs without being asked for more: a minute of two cores.
@@ -126,7 +126,10 @@ impl Life {
                 let works = self.dice.chance(60);
                 self.world.set_store(works);
             }
-            13 => self.world.uplink = self.dice.chance(60),
+            13 => {
+                self.world.uplink = self.dice.chance(60);
+                self.world.secondaries = self.dice.chance(60);
+            }
             14 => self.the_calendar_jumps(),
             15 => {
                 let policy = random_policy(&mut self.dice);
@@ -167,6 +170,7 @@ impl Life {
             HookOutcome::Exit(1),
             HookOutcome::Signal(9),
             HookOutcome::TimedOut,
+            HookOutcome::Refused("status 500".to_owned()),
             HookOutcome::NotStarted("no such file".to_owned()),
             HookOutcome::Lost("the runner ended".to_owned()),
         ])
@@ -260,6 +264,10 @@ impl Life {
             assert!(!memory.published.ranking.pools.is_empty());
             if let Some(operation) = &memory.operation {
                 assert!(operation.id < disk.next_operation);
+                for (index, task) in operation.tasks.iter().enumerate() {
+                    let retries = operation.step(index).unwrap().retries.count;
+                    assert!(task.failures <= retries + 1, "its retries are counted");
+                }
                 with_hooks += usize::from(operation.plan.has_hooks());
             }
             if !world.is_dead() && world.is_durable() {
@@ -286,6 +294,7 @@ impl Life {
             self.world.restart();
         }
         self.world.uplink = true;
+        self.world.secondaries = true;
         self.world.set_store(true);
         self.world.outcomes.clear();
         self.world.delays.clear();
@@ -417,10 +426,28 @@ fn random_service(dice: &mut Dice, policy: &Policy) -> Service {
         Plan::publish_only(),
         document_order(AfterCrash::Ask),
         verify_first(AfterCrash::Ask),
+        every_kind(AfterCrash::Ask),
     ]);
     for step in &mut one.runbook.steps {
         step.after_crash = dice.pick(&[AfterCrash::Retry, AfterCrash::Verify, AfterCrash::Ask]);
         step.timeout = dice.pick(&[secs(5), secs(20)]);
+        if let Act::Run { each, side, .. } = &mut step.act {
+            if *each != Each::Operation {
+                *each = dice.pick(&[Each::Server, Each::ServerInParallel]);
+            }
+            step.retries = Retries {
+                count: dice.pick(&[0, 0, 1, 3]),
+                pause: dice.pick(&[secs(1), secs(4)]),
+            };
+            if *side == Side::To {
+                step.on_failure = dice.pick(&[
+                    OnFailure::Undo,
+                    OnFailure::Undo,
+                    OnFailure::Halt,
+                    OnFailure::Continue,
+                ]);
+            }
+        }
         if dice.chance(20) {
             step.undo = None;
         }

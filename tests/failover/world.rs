@@ -14,6 +14,7 @@ use switchback::ids::{Endpoint, OperationId, PoolName, ProbeIndex, ServiceName};
 use switchback::runbook::{self, Plan};
 use switchback::time::{Mono, Now, Wall};
 
+use crate::records::ended_as_it_says;
 use crate::serials::Serials;
 
 pub(crate) const ROUND: Duration = Duration::from_secs(1);
@@ -142,6 +143,8 @@ pub(crate) struct World {
     arrived: BTreeMap<ServiceName, (PoolName, Mono)>,
     /// The operations whose plan has hooks.
     with_hooks: BTreeSet<OperationId>,
+    /// Whether the secondaries serve what is published.
+    pub(crate) secondaries: bool,
     /// Whether the reference targets answer.
     pub(crate) uplink: bool,
     /// The process dies when it has carried out this many more actions.
@@ -190,6 +193,7 @@ impl World {
             serials: Serials::begin(now.wall),
             with_hooks: BTreeSet::new(),
             arrived: BTreeMap::new(),
+            secondaries: true,
             uplink: true,
             dies_in: None,
             store_works: true,
@@ -335,6 +339,15 @@ impl World {
                         self.look_at(&home, endpoint);
                     }
                 }
+                Action::LookAtSecondaries(service) => {
+                    let seen = |number| (format!("192.0.2.{number}:53"), self.secondaries);
+                    let input = Input::Secondaries {
+                        service,
+                        asked: self.now.mono,
+                        seen: vec![seen(1), seen(2)],
+                    };
+                    self.engine.handle(self.now, input);
+                }
                 Action::LookAtReferences(targets) => {
                     for target in targets {
                         let (begun, reachable) = (self.now.mono, self.uplink);
@@ -409,6 +422,7 @@ impl World {
                     self.disk.next_operation = id;
                 }
                 Change::Operation(operation) => {
+                    ended_as_it_says(&operation);
                     let before = self.ended.insert(operation.id, operation.phase);
                     assert_eq!(before, None, "an operation ends once");
                 }
@@ -429,6 +443,7 @@ impl World {
                     }
                     runbook::TaskStatus::Waiting
                     | runbook::TaskStatus::Started { .. }
+                    | runbook::TaskStatus::Retrying { .. }
                     | runbook::TaskStatus::Failed(_)
                     | runbook::TaskStatus::Unknown
                     | runbook::TaskStatus::Undoing { .. }
@@ -483,6 +498,7 @@ impl World {
             .iter()
             .any(|(_, other, _)| other.operation != call.operation);
         assert!(!running, "operations with hooks exclude each other");
+        self.runs_beside_its_like(&call);
         assert!(self.store_works, "no hook runs while the store fails");
         let frozen = self.engine.overrides().is_frozen(&call.service);
         assert!(!frozen, "no step begins while the service is frozen");
@@ -492,12 +508,24 @@ impl World {
         self.hooks.push_back((self.now.mono + delay, call, outcome));
     }
 
+    /// What runs at one time belongs to one step, goes one way, and has a bound.
+    fn runs_beside_its_like(&self, call: &HookCall) {
+        let beside = |(_, other, _): &&(Mono, HookCall, HookOutcome)| {
+            assert_eq!((&other.step, other.undo), (&call.step, call.undo));
+            assert_ne!(other.task, call.task, "a task runs once at a time");
+            true
+        };
+        let count = self.hooks.iter().filter(beside).count();
+        assert!(count < runbook::PARALLEL);
+    }
+
     fn end_hooks(&mut self) {
-        while let Some((at, call, outcome)) = self.hooks.pop_front() {
-            if at > self.now.mono {
-                self.hooks.push_front((at, call, outcome));
+        let now = self.now.mono;
+        let due = |(at, ..): &(Mono, HookCall, HookOutcome)| *at <= now;
+        while let Some(first) = self.hooks.iter().position(due) {
+            let Some((_, call, outcome)) = self.hooks.remove(first) else {
                 return;
-            }
+            };
             let end = HookEnd {
                 outcome,
                 output: String::new(),

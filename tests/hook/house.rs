@@ -9,7 +9,7 @@ use std::time::Duration;
 use switchback::failover::{HookCall, HookEnd, ProcessGroup};
 use switchback::hook::{RunKey, Runner, RunnerEvent, is_gone};
 use switchback::ids::{OperationId, PoolName, ServerName, ServiceName};
-use switchback::runbook::Command;
+use switchback::runbook::{Command, Work};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
@@ -43,12 +43,15 @@ pub(crate) fn call(operation: u64, words: &[&str]) -> HookCall {
         step: "stop services".to_owned(),
         from_pool: PoolName::from("edgepool1"),
         to_pool: PoolName::from("edgepool2"),
+        pool: PoolName::from("edgepool2"),
         servers: ["edge3.contoso.test.", "edge4.contoso.test."]
             .map(ServerName::from)
             .into(),
         server: Some(ServerName::from("edge3.contoso.test.")),
         vars: BTreeMap::from([("site".to_owned(), "Site2".to_owned())]),
-        command: Command(words.iter().map(|word| (*word).to_owned()).collect()),
+        work: Work::Run(Command(
+            words.iter().map(|word| (*word).to_owned()).collect(),
+        )),
         timeout: BOUND,
     }
 }

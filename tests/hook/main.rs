@@ -6,6 +6,7 @@
     reason = "a test ends by panicking; it is the caller that it accuses"
 )]
 
+mod calls;
 mod house;
 mod survival;
 
@@ -17,6 +18,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use switchback::failover::{HookCall, HookOutcome};
 use switchback::hook::{CALLS, HookError, is_gone};
+use switchback::runbook::Work;
 
 use house::{House, call};
 
@@ -33,7 +35,7 @@ async fn a_hook_is_told_everything_and_nothing_else() {
         object,
         json!({
             "operation": "op-1", "service": "xmpp-federation", "step": "stop services",
-            "from_pool": "edgepool1", "to_pool": "edgepool2",
+            "from_pool": "edgepool1", "to_pool": "edgepool2", "pool": "edgepool2",
             "servers": ["edge3.contoso.test", "edge4.contoso.test"],
             "server": "edge3.contoso.test", "attempt": 1, "undo": false, "fence": 42,
             "timeout_ms": 30000, "vars": { "site": "Site2" },
@@ -49,6 +51,7 @@ async fn a_hook_is_told_everything_and_nothing_else() {
             "SWITCHBACK_FENCE=42",
             "SWITCHBACK_FROM_POOL=edgepool1",
             "SWITCHBACK_OPERATION=op-1",
+            "SWITCHBACK_POOL=edgepool2",
             "SWITCHBACK_SERVER=edge3.contoso.test",
             "SWITCHBACK_SERVERS=edge3.contoso.test edge4.contoso.test",
             "SWITCHBACK_SERVICE=xmpp-federation",
@@ -65,7 +68,10 @@ async fn a_hook_is_told_everything_and_nothing_else() {
 async fn arguments_reach_the_hook_as_they_are() {
     let mut house = House::new().await;
     let mut call = house.call("for word; do echo \"<$word>\"; done");
-    call.command
+    let Work::Run(words) = &mut call.work else {
+        panic!("a script is a program")
+    };
+    words
         .0
         .extend(["a b".to_owned(), "$HOME;".to_owned(), String::new()]);
     assert_eq!(house.run(call).await.output, "<a b>\n<$HOME;>\n<>\n");

@@ -140,8 +140,8 @@ impl ByHand {
             stdin,
             stdout,
         };
-        by_hand.say(&json!({ "hello": { "protocol": 1, "state_dir": state_dir } }));
-        assert_eq!(by_hand.hear(), json!({ "ready": { "protocol": 1 } }));
+        by_hand.say(&json!({ "hello": { "protocol": 2, "state_dir": state_dir } }));
+        assert_eq!(by_hand.hear(), json!({ "ready": { "protocol": 2 } }));
         by_hand
     }
 

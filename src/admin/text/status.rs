@@ -206,6 +206,7 @@ fn task_word(state: TaskState, paint: Paint) -> String {
         TaskState::Waiting => paint.quiet("waiting"),
         TaskState::Running => paint.odd("running"),
         TaskState::Done => paint.good("done   "),
+        TaskState::Retrying => paint.odd("again  "),
         TaskState::Failed => paint.loud("FAILED "),
         TaskState::Unknown => paint.loud("UNKNOWN"),
         TaskState::Undoing => paint.odd("undoing"),

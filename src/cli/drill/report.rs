@@ -173,6 +173,7 @@ fn word(state: TaskState) -> &'static str {
         TaskState::Waiting => "not begun",
         TaskState::Running => "still running",
         TaskState::Done => "done",
+        TaskState::Retrying => "failed, to run again",
         TaskState::Failed => "failed",
         TaskState::Unknown => "unknown",
         TaskState::Undoing => "being taken back",
