@@ -16,6 +16,9 @@ mod primary;
 mod programs;
 
 use std::process::Command;
+use std::time::Duration;
+
+use switchback::clock;
 
 use peers::{PEERS, Secondary};
 use primary::{Key, ORIGIN, Primary, all_acknowledged, dig, in_order, records};
@@ -207,5 +210,44 @@ fn dig_and_kdig_fetch_the_zone_and_its_changes_over_every_stream() {
             shown.filter(|line| !line.contains(" odd")).collect()
         };
         assert_eq!(types(&found), types(&whole_now), "{way}: {output:?}");
+    }
+}
+
+/// `kdig` says that the time of a signature is wrong only once it has found the signature right.
+#[test]
+fn whose_clock_is_wrong_is_told_ours_with_a_good_signature() {
+    let has = |tool: &str| programs::installed(tool).is_some();
+    if !has("kdig") || !has("faketime") {
+        eprintln!("left out: kdig or faketime is not installed");
+        return;
+    }
+    let primary = Primary::start(&[]);
+    for (clock, is_good) in [("-600s", false), ("+600s", false), ("-200s", true)] {
+        let server = format!("@127.0.0.1@{}", primary.port);
+        let key = PEERS[0].key.for_dig();
+        let output = Command::new("faketime")
+            // What waits by a false clock may wait for ever.
+            .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+            .args(["-f", clock, "timeout", "20", "kdig", &server, "-y", &key])
+            .args(["+timeout=5", ORIGIN, "SOA"])
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned()
+            + &String::from_utf8_lossy(&output.stderr);
+        if is_good {
+            assert!(text.contains("status: NOERROR"), "{clock}: {text}");
+            assert!(!text.contains("WARNING"), "{clock}: {text}");
+            continue;
+        }
+        assert!(text.contains("status: BADTIME"), "{clock}: {text}");
+        assert!(
+            text.contains("(TSIG out of time window)"),
+            "{clock}: {text}"
+        );
+        // RFC 8945 section 5.2.3: the other data is the server's time.
+        let (_, told) = text.split_once(" BADTIME 6 ").expect(&text);
+        let told: u64 = told.split_whitespace().next().unwrap().parse().unwrap();
+        let now = Duration::from_millis(clock::wall().0).as_secs();
+        assert!(now.abs_diff(told) < 60, "{clock}: {text}");
     }
 }
