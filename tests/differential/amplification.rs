@@ -34,6 +34,9 @@ const QUESTIONS: &[(&str, u16)] = &[
     ("x.y.wild.amp.", 255),
     ("c1.amp.", 1),
     ("c1.amp.", 255),
+    ("k1.amp.", 1),
+    ("k1.amp.", 16),
+    ("k1.amp.", 255),
     ("loop1.amp.", 1),
     ("x.grow.amp.", 1),
     ("x.grow.amp.", 255),
@@ -80,6 +83,14 @@ fn world() -> World {
         add(&format!("c{number}."), "CNAME", next);
     }
     add("c5.", "A", "192.0.2.1".to_owned());
+    // Longer than anybody follows.
+    for number in 1..40 {
+        add(
+            &format!("k{number}."),
+            "CNAME",
+            format!("k{}.amp.", number + 1),
+        );
+    }
     add("loop1.", "CNAME", "loop2.amp.".to_owned());
     add("loop2.", "CNAME", "loop1.amp.".to_owned());
     add("grow.", "DNAME", "below.grow.amp.".to_owned());
