@@ -50,6 +50,7 @@ fn main() -> ExitCode {
         seed: numbers.get(1).copied().unwrap_or(2),
         comparisons: usize::try_from(comparisons).unwrap(),
         questions_per_world: 150,
+        workers: 4,
     });
     let seconds = clock::mono().since(start).as_secs_f64();
     for peer in &outcome.left_out {
@@ -61,10 +62,14 @@ fn main() -> ExitCode {
     for ((peer, rule), count) in &outcome.explained {
         println!("{count:>9} differ from {peer}, explained: {rule}");
     }
-    let (total, wrong) = (outcome.total(), outcome.unexplained_in_all);
+    for (kind, count) in &outcome.unexplained {
+        println!("{count:>9} differ, unexplained: {kind}");
+    }
+    let total: usize = outcome.compared.values().sum();
+    let wrong: usize = outcome.unexplained.values().sum();
     println!("{total:>9} in all in {seconds:.0} s; {wrong} without explanation");
     println!("\n{}", differences::page());
-    for shown in outcome.unexplained.values() {
+    for shown in &outcome.shown {
         println!("\n{shown}");
     }
     if wrong == 0 {

@@ -12,10 +12,10 @@ use super::run::ours;
 use super::view::{View, is_at_or_below};
 use super::world::{World, name};
 
+const SOA: u16 = 6;
 /// DS, which is the parent's.
 const DS: u16 = 43;
 
-/// One question with two answers.
 /// What named also says with SERVFAIL and TC.
 pub(crate) const ENDLESS: &str = "aliases that never end";
 
@@ -24,6 +24,7 @@ const MOST_ALIASES: usize = 5;
 const NO_GLUE: &str = "glue that does not fit, and no TC";
 const NO_SOA: &str = "an SOA that does not fit, and no TC";
 
+/// One question with two answers.
 pub(crate) struct Case<'c> {
     pub(crate) world: &'c World,
     pub(crate) question: &'c Question,
@@ -61,14 +62,13 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         theirs: only_the_first_zone,
     },
     Difference {
-        name: "aliases that never end",
+        name: ENDLESS,
         peers: &["nsd", "knot", "named"],
         because: "RFC 1034 section 3.6.2 calls a loop an error and section 5.3.3 leaves it to the \
                   resolver: how far a server goes round is free. We give each alias once, at most \
                   5, and NOERROR.",
         theirs: goes_round_less_or_more,
     },
-    Difference {
     Difference {
         name: "a long chain of aliases",
         peers: &["nsd", "named"],
@@ -77,6 +77,7 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
                   Knot does, so that nobody gets more octets of us than of it.",
         theirs: goes_on_further,
     },
+    Difference {
         name: "glue from a wildcard",
         peers: &["nsd", "knot"],
         because: "RFC 1034 section 4.3.3: a wildcard does not apply in what is delegated, so we \
@@ -87,9 +88,18 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         name: "a name that DNAME makes too long",
         peers: &["knot"],
         because: "RFC 6672 section 2.2: YXDOMAIN, and no name is denied that could have an SOA. \
-                  Knot adds one, or a cut that has nothing to do with it, and says NXDOMAIN where the name that was asked for is too long \
-                  to grow at all.",
+                  Knot adds one, or a cut that has nothing to do with it, goes on with the target \
+                  of the DNAME itself, and says NXDOMAIN where the name that was asked for is too \
+                  long to grow at all.",
         theirs: too_long_is_missing,
+    },
+    Difference {
+        name: "DS from the grandparent",
+        peers: &["nsd"],
+        because: "RFC 4035 section 3.1.4.1: the DS of a zone is its parent's to say, and we ask \
+                  the parent if we have it. NSD asks a zone above that, and so refers to the \
+                  parent.",
+        theirs: without_the_parent,
     },
 ];
 
@@ -102,10 +112,16 @@ pub(crate) const ELSEWHERE: &[(&str, &str, &str)] = &[
          Who sets TC must have more to say over TCP than fits.",
     ),
     (
-        "glue that does not fit, and no TC",
-        "named",
-        "RFC 9471 section 3.1: glue below the cut that does not fit sets TC, and we set it. named \
-         leaves some out.",
+        NO_GLUE,
+        "nsd, named",
+        "RFC 9471 section 3.1: glue below the cut that does not fit sets TC, and we set it. They \
+         leave some out.",
+    ),
+    (
+        NO_SOA,
+        "knot",
+        "RFC 2308 section 3: an SOA goes with each denial, and RFC 2181 section 9: what is needed \
+         and does not fit sets TC. Knot leaves it out.",
     ),
     (
         "ANY",
@@ -166,15 +182,26 @@ pub(crate) fn explain(case: &Case<'_>) -> Option<&'static str> {
 }
 
 impl Case<'_> {
-    /// Whether theirs is a referral over UDP like ours, with less glue.
-    pub(crate) fn lacks_glue(&self) -> bool {
-        let like_ours = View {
-            glue: self.ours.glue.clone(),
-            ..self.theirs.clone()
+    /// What theirs lacks over UDP that ours has, if it is the same else.
+    pub(crate) fn lacks_some(&self) -> Option<&'static str> {
+        let (ours, theirs) = (&self.ours, &self.theirs);
+        let lacks_soa = View {
+            authority: BTreeSet::new(),
+            ..ours.clone()
         };
-        self.question.mode != Mode::Stream
-            && like_ours == self.ours
-            && self.theirs.glue.is_subset(&self.ours.glue)
+        let lacks_glue = View {
+            glue: theirs.glue.clone(),
+            ..ours.clone()
+        };
+        let is_denial = ours.authority.iter().all(|one| one.rtype == SOA);
+        match self.peer {
+            _ if self.question.mode == Mode::Stream => None,
+            "knot" if is_denial && *theirs == lacks_soa => Some(NO_SOA),
+            "nsd" | "named" if *theirs == lacks_glue && theirs.glue.is_subset(&ours.glue) => {
+                Some(NO_GLUE)
+            }
+            _ => None,
+        }
     }
 }
 
@@ -260,29 +287,6 @@ fn goes_round_less_or_more(case: &Case<'_>) -> Option<View> {
     (is_endless && goes_round).then(|| theirs.clone())
 }
 
-/// More glue than ours, at names that nobody owns.
-fn glue_from_a_wildcard(case: &Case<'_>) -> Option<View> {
-    let records = case.world.zones.iter().flat_map(|zone| &zone.records);
-    let owners: BTreeSet<Vec<u8>> = records.map(|record| lower(&record.owner)).collect();
-    let mut expected = case.ours.clone();
-    let made_up = |one: &&Rr| !owners.contains(&one.owner);
-    expected
-        .glue
-        .extend(case.theirs.glue.iter().filter(made_up).cloned());
-    Some(expected)
-}
-
-/// NXDOMAIN or YXDOMAIN, and authority that has nothing to do with it, where we say YXDOMAIN.
-fn too_long_is_missing(case: &Case<'_>) -> Option<View> {
-    let theirs = &case.theirs;
-    let says_so = case.ours.rcode == 6 && [3, 6].contains(&theirs.rcode);
-    says_so.then(|| View {
-        rcode: theirs.rcode,
-        authority: theirs.authority.clone(),
-        glue: theirs.glue.clone(),
-        ..case.ours.clone()
-    })
-}
 /// All of ours, which ends with as many aliases as we give, and what follows from there.
 fn goes_on_further(case: &Case<'_>) -> Option<View> {
     let (ours, theirs) = (&case.ours, &case.theirs);
@@ -295,3 +299,66 @@ fn goes_on_further(case: &Case<'_>) -> Option<View> {
         .then(|| theirs.clone())
 }
 
+/// More glue than ours, at names that nobody owns.
+fn glue_from_a_wildcard(case: &Case<'_>) -> Option<View> {
+    let records = case.world.zones.iter().flat_map(|zone| &zone.records);
+    let owners: BTreeSet<Vec<u8>> = records.map(|record| lower(&record.owner)).collect();
+    let mut expected = case.ours.clone();
+    let made_up = |one: &&Rr| !owners.contains(&one.owner);
+    expected
+        .glue
+        .extend(case.theirs.glue.iter().filter(made_up).cloned());
+    Some(expected)
+}
+
+/// NXDOMAIN or YXDOMAIN, what the target of the DNAME has, and authority that has nothing to do
+/// with it, where we say YXDOMAIN.
+fn too_long_is_missing(case: &Case<'_>) -> Option<View> {
+    let theirs = &case.theirs;
+    let says_so = case.ours.rcode == 6 && [3, 6].contains(&theirs.rcode);
+    let mut reached: BTreeSet<Vec<u8>> = BTreeSet::new();
+    let dnames = case.ours.answer.iter().filter(|one| one.rtype == DNAME);
+    reached.extend(dnames.map(|one| one.rdata.clone()));
+    // The names that aliases lead to from there.
+    loop {
+        let is_reached = |one: &&Rr| one.rtype == CNAME && reached.contains(&one.owner);
+        let next = theirs.answer.iter().filter(is_reached);
+        let more: Vec<_> = next.map(|one| one.rdata.clone()).collect();
+        let before = reached.len();
+        reached.extend(more);
+        if reached.len() == before {
+            break;
+        }
+    }
+    let is_above = |one: &Rr| {
+        let below = |name: &Vec<u8>| *name != one.owner && is_at_or_below(name, &one.owner);
+        one.rtype == DNAME && reached.iter().any(below)
+    };
+    let goes_on = |one: &&Rr| reached.contains(&one.owner) || is_above(one);
+    let answer = theirs.answer.iter().filter(goes_on).cloned();
+    says_so.then(|| View {
+        rcode: theirs.rcode,
+        answer: case.ours.answer.iter().cloned().chain(answer).collect(),
+        authority: theirs.authority.clone(),
+        glue: theirs.glue.clone(),
+        ..case.ours.clone()
+    })
+}
+
+/// What we would say to a question for the DS of a zone, had we not its parent, but a zone above
+/// that.
+fn without_the_parent(case: &Case<'_>) -> Option<View> {
+    let asked = lower(&case.question.name);
+    let child = links(case).pop().map_or(asked, |(_, target, _)| target);
+    let is_apex = zone_of(case.world, &child).as_ref() == Some(&child);
+    if case.question.rtype != DS || !is_apex || child == [0] {
+        return None;
+    }
+    let above = |wire: &[u8]| zone_of(case.world, &wire[1 + usize::from(wire[0])..]);
+    let parent = above(&child).filter(|parent| *parent != [0])?;
+    above(&parent)?;
+    let less = case.world.without(&Name::from_wire(&parent).ok()?);
+    let snapshot = less.snapshot().ok()?;
+    let packet = case.question.whole().packet(1);
+    Some(View::of(&ours(&snapshot, &packet, true), case.world))
+}

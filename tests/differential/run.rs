@@ -1,12 +1,13 @@
 //! Worlds at all servers, and what each says to each question.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use switchback::answer::{Asker, Transport, respond};
 use switchback::snapshot::Snapshot;
 use switchback::time::Wall;
 
-use super::differences::{Case, explain};
+use super::differences::{Case, ENDLESS, explain};
 use super::generate::generate;
 use super::message::{Response, read};
 use super::peers::{KNOT, NAMED, NSD, Peer, Running, ZoneSource};
@@ -20,8 +21,9 @@ const WORLDS_AT_ONCE: usize = 100;
 /// One batch of so many has the root.
 const BATCHES_PER_ROOT: u64 = 4;
 const ANY: u16 = 255;
-/// So many differences are shrunk and printed.
-const MOST_SHOWN: usize = 6;
+/// So many differences are shrunk and printed, and so many of one kind.
+const MOST_SHOWN: usize = 24;
+const MOST_SHOWN_OF_A_KIND: usize = 2;
 
 /// How much to compare.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +32,8 @@ pub(crate) struct Plan {
     /// Comparisons of one answer of ours with one of a peer.
     pub(crate) comparisons: usize,
     pub(crate) questions_per_world: usize,
+    /// So many batches of worlds at a time: a server that answers waits for us, and we for it.
+    pub(crate) workers: usize,
 }
 
 /// What came of it.
@@ -39,15 +43,28 @@ pub(crate) struct Outcome {
     pub(crate) compared: BTreeMap<&'static str, usize>,
     /// Differences by peer and the rule that explains them.
     pub(crate) explained: BTreeMap<(&'static str, &'static str), usize>,
-    /// Differences that nothing explains, by kind, each with its smallest world.
-    pub(crate) unexplained: BTreeMap<String, String>,
-    pub(crate) unexplained_in_all: usize,
+    /// Differences that nothing explains, by kind.
+    pub(crate) unexplained: BTreeMap<String, usize>,
+    /// Some of them, each with its smallest world.
+    pub(crate) shown: Vec<String>,
     pub(crate) left_out: Vec<&'static str>,
 }
 
 impl Outcome {
-    pub(crate) fn total(&self) -> usize {
-        self.compared.values().sum()
+    fn add(&mut self, other: Outcome) {
+        for (peer, count) in other.compared {
+            *self.compared.entry(peer).or_default() += count;
+        }
+        for (rule, count) in other.explained {
+            *self.explained.entry(rule).or_default() += count;
+        }
+        for (kind, count) in other.unexplained {
+            *self.unexplained.entry(kind).or_default() += count;
+        }
+        self.shown.extend(other.shown);
+        self.left_out.extend(other.left_out);
+        self.left_out.sort_unstable();
+        self.left_out.dedup();
     }
 }
 
@@ -145,9 +162,10 @@ pub(crate) fn compare(
     if case.ours == case.theirs {
         return Verdict::Same;
     }
-    if case.lacks_glue() && !question.holds(theirs(server, &question.whole().packet(7), true).size)
+    if let Some(rule) = case.lacks_some()
+        && !question.holds(theirs(server, &question.whole().packet(7), true).size)
     {
-        return Verdict::Explained("glue that does not fit, and no TC");
+        return Verdict::Explained(rule);
     }
     match explain(&case) {
         Some(rule) => Verdict::Explained(rule),
@@ -189,12 +207,23 @@ fn truncated(
         (other, theirs(server, &packet, true)),
     ];
     let [(_, ours), _] = &pairs;
-    let needless = |(cut, whole): &(&Response, Response)| cut.tc && question.holds(whole.size);
+    let [needless, theirs_needless] = pairs
+        .each_ref()
+        .map(|(cut, whole)| cut.tc && question.holds(whole.size));
+    let is_whole = mine.tc || View::of(mine, world) == View::of(ours, world);
+    let verdict = compare(world, snapshot, &whole, server, 7);
     // What a peer's header says beside TC is not to be used (RFC 2181 section 9).
-    if pairs.iter().any(needless) || mine.rcode != ours.rcode || mine.aa != ours.aa {
+    if needless || !is_whole || mine.rcode != ours.rcode || mine.aa != ours.aa {
+        return Verdict::Unexplained(format!("{}: truncation of ours", server.name));
+    }
+    // Where named gives up an endless chain over UDP, it says SERVFAIL and TC.
+    let gives_up = server.name == "named"
+        && other.rcode == 2
+        && matches!(verdict, Verdict::Explained(ENDLESS));
+    if theirs_needless && !gives_up {
         return Verdict::Unexplained(format!("{}: truncation", server.name));
     }
-    compare(world, snapshot, &whole, server, 7)
+    verdict
 }
 
 /// To ANY, one RRset of those that are there is enough (RFC 8482 section 4.1), and which one is
@@ -219,17 +248,26 @@ fn any(
 
 /// Compares as the plan says.
 pub(crate) fn run(plan: &Plan) -> Outcome {
-    let mut outcome = Outcome::default();
-    let mut batch = 0;
-    while outcome.total() < plan.comparisons {
-        let worlds = worlds(plan.seed, batch);
-        run_batch(plan, &worlds, &mut outcome, batch);
-        if outcome.compared.is_empty() {
-            break;
+    let (total, next) = (AtomicUsize::new(0), AtomicU64::new(0));
+    let work = || {
+        let mut outcome = Outcome::default();
+        while total.load(Relaxed) < plan.comparisons {
+            let batch = next.fetch_add(1, Relaxed);
+            run_batch(plan, &worlds(plan.seed, batch), &mut outcome, batch, &total);
+            if outcome.compared.is_empty() {
+                break;
+            }
         }
-        batch += 1;
-    }
-    outcome
+        outcome
+    };
+    std::thread::scope(|scope| {
+        let others: Vec<_> = (1..plan.workers).map(|_| scope.spawn(work)).collect();
+        let mut outcome = work();
+        for other in others {
+            outcome.add(other.join().unwrap());
+        }
+        outcome
+    })
 }
 
 fn worlds(seed: u64, batch: u64) -> Vec<World> {
@@ -244,7 +282,13 @@ fn worlds(seed: u64, batch: u64) -> Vec<World> {
         .collect()
 }
 
-fn run_batch(plan: &Plan, worlds: &[World], outcome: &mut Outcome, batch: u64) {
+fn run_batch(
+    plan: &Plan,
+    worlds: &[World],
+    outcome: &mut Outcome,
+    batch: u64,
+    total: &AtomicUsize,
+) {
     let mut servers = Vec::new();
     for peer in PEERS {
         match start(peer, worlds) {
@@ -265,7 +309,7 @@ fn run_batch(plan: &Plan, worlds: &[World], outcome: &mut Outcome, batch: u64) {
         let seed = plan.seed ^ batch << 24 ^ u64::try_from(at).unwrap();
         for question in questions(world, seed, plan.questions_per_world) {
             for server in servers.iter().filter(|server| takes(server.name, world)) {
-                if outcome.total() >= plan.comparisons {
+                if total.fetch_add(1, Relaxed) >= plan.comparisons {
                     return;
                 }
                 id = id.wrapping_add(1);
@@ -276,11 +320,11 @@ fn run_batch(plan: &Plan, worlds: &[World], outcome: &mut Outcome, batch: u64) {
                         *outcome.explained.entry((server.name, rule)).or_default() += 1;
                     }
                     Verdict::Unexplained(kind) => {
-                        outcome.unexplained_in_all += 1;
-                        let known = outcome.unexplained.contains_key(&kind);
-                        if !known && outcome.unexplained.len() < MOST_SHOWN {
+                        let count = outcome.unexplained.entry(kind.clone()).or_default();
+                        *count += 1;
+                        if *count <= MOST_SHOWN_OF_A_KIND && outcome.shown.len() < MOST_SHOWN {
                             let shown = shrink(world, &question, server.name, &kind);
-                            outcome.unexplained.insert(kind, shown);
+                            outcome.shown.push(shown);
                         }
                     }
                 }

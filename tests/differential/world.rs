@@ -151,6 +151,15 @@ impl World {
         })
     }
 
+    /// The world without one of its zones.
+    pub(crate) fn without(&self, origin: &Name) -> World {
+        let is_other = |zone: &&Zone| name(&zone.origin) != *origin;
+        World {
+            base: self.base.clone(),
+            zones: self.zones.iter().filter(is_other).cloned().collect(),
+        }
+    }
+
     /// The world with one of its zones alone.
     pub(crate) fn only(&self, origin: &Name) -> World {
         let is_it = |zone: &&Zone| name(&zone.origin) == *origin;
