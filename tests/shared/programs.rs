@@ -5,8 +5,11 @@
     reason = "not every test that includes this file needs all of it"
 )]
 
+use std::collections::hash_map::RandomState;
 use std::fs::File;
+use std::hash::{BuildHasher, Hasher};
 use std::net::{TcpListener, UdpSocket};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -21,16 +24,20 @@ pub(crate) fn installed(name: &str) -> Option<PathBuf> {
         .find(|path| path.exists())
 }
 
-/// A port of loopback that was free a moment ago, for UDP and TCP.
+/// A port of loopback that was free a moment ago, for UDP and TCP. It lies below those that the
+/// system hands out: one of them may be another socket's until the program has started.
 pub(crate) fn free_port() -> u16 {
     loop {
-        let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
-        let at = tcp.local_addr().unwrap();
-        if UdpSocket::bind(at).is_ok() {
-            return at.port();
+        let random = RandomState::new().build_hasher().finish();
+        let port = u16::try_from(PORTS.start + random % (PORTS.end - PORTS.start)).unwrap();
+        let at = ("127.0.0.1", port);
+        if TcpListener::bind(at).is_ok() && UdpSocket::bind(at).is_ok() {
+            return port;
         }
     }
 }
+
+const PORTS: Range<u64> = 20_000..32_000;
 
 /// One that runs.
 pub(crate) struct Process(Child);
