@@ -157,6 +157,41 @@ fn a_restart_serves_what_was_there_and_asks_at_once() {
 }
 
 #[test]
+fn a_zone_that_is_transferred_no_more_leaves_nothing_on_the_disk() {
+    let test = "a_zone_that_is_transferred_no_more_leaves_nothing_on_the_disk";
+    if !Program::Knot.is_there(test) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let primary = Primary::start(
+        setup(Program::Knot, port),
+        folder.path(),
+        SLOW,
+        "a A 192.0.2.1\n",
+    );
+    let from = format!("[\"127.0.0.1:{}\"]", primary.port);
+    let switchback = Switchback::start(folder.path(), port, &from, "");
+    switchback.answers("a.contoso.test.", RecordType::A, &["192.0.2.1"]);
+    let image = folder.path().join("state/zones/contoso.test.image");
+    assert!(image.exists());
+    let other = "@ 60 SOA ns h 1 1h 15m 1w 60\n@ 60 NS ns\nns 60 A 127.0.0.1\n";
+    std::fs::write(folder.path().join("other.zone"), other).unwrap();
+    let config = std::fs::read_to_string(folder.path().join("switchback.toml")).unwrap();
+    let (head, _) = config.split_once("[[zone]]").unwrap();
+    let without = format!("{head}[[zone]]\norigin = \"other.test.\"\nfile = \"other.zone\"\n");
+    std::fs::write(folder.path().join("switchback.toml"), without).unwrap();
+    switchback.control(&["reload"]);
+    assert!(!image.exists(), "{}", switchback.log());
+    assert!(switchback.log().contains("contoso.test.image: removed"));
+    // It comes again where it is wanted again.
+    std::fs::write(folder.path().join("switchback.toml"), config).unwrap();
+    switchback.control(&["reload"]);
+    switchback.answers("a.contoso.test.", RecordType::A, &["192.0.2.1"]);
+    assert!(image.exists());
+}
+
+#[test]
 fn notify_brings_a_change_at_once() {
     with_each("notify_brings_a_change_at_once", |program| {
         let folder = tempfile::tempdir().unwrap();
