@@ -22,6 +22,8 @@
 //! | [`health`] | what looks see, and what is believed of it |
 //! | [`runbook`] | the steps of a move, and what is known of each |
 //! | [`failover`] | which pool is first, why, and what to do about it: [`failover::Engine`] |
+//! | [`chronicle`] | what happened: the engine's inputs and words, as they are kept |
+//! | [`scenario`] | a night as text, and its replay in virtual time |
 //! | [`zone`] | master files to immutable zones |
 //! | [`tsig`] | who sent a message: signatures and keys |
 //! | [`secondary`] | zones that are kept elsewhere: when to ask, what a transfer brings |
@@ -62,6 +64,7 @@
 pub mod admin;
 pub mod answer;
 pub mod certificate;
+pub mod chronicle;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -78,6 +81,7 @@ pub mod lookup;
 pub mod notify;
 pub mod probe;
 pub mod runbook;
+pub mod scenario;
 pub mod secondary;
 pub mod server;
 pub mod snapshot;

@@ -51,6 +51,29 @@ impl Wall {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 
+    /// Reads a time in UTC as [`Wall`] is shown: `2026-11-23T22:37:39.120Z`, or without the
+    /// fraction. `None` if it is none, or before 1970 or after 9999.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Wall> {
+        let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
+        let (whole, fraction) = match time.split_once('.') {
+            Some((whole, fraction)) => (whole, fraction),
+            None => (time, "0"),
+        };
+        let [year, month, day] = numbers(date, '-', [4, 2, 2])?;
+        let [hour, minute, second] = numbers(whole, ':', [2, 2, 2])?;
+        let fits = (1..=12).contains(&month) && day >= 1 && day <= days_of_month(year, month);
+        if year < 1970 || !fits || hour > 23 || minute > 59 || second > 59 {
+            return None;
+        }
+        let is_fraction = (1..=3).contains(&fraction.len())
+            && fraction.bytes().all(|digit| digit.is_ascii_digit());
+        let ms: u64 = is_fraction.then(|| format!("{fraction:0<3}").parse().ok())??;
+        let seconds =
+            days_from_civil(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second;
+        Some(Wall(seconds * 1000 + ms))
+    }
+
     /// Whole seconds since 1970, as DNS serials and signatures count them.
     #[must_use]
     pub fn unix_seconds(self) -> u64 {
@@ -97,6 +120,37 @@ fn civil_from_days(days: u64) -> (u64, u64, u64) {
     (year_of_era + era * 400 + u64::from(month <= 2), month, day)
 }
 
+/// Numbers of so many digits with `between` between them.
+fn numbers(text: &str, between: char, digits: [usize; 3]) -> Option<[u64; 3]> {
+    let mut parts = text.split(between);
+    let mut found = [0; 3];
+    for (number, digits) in found.iter_mut().zip(digits) {
+        let part = parts.next().filter(|part| part.len() == digits)?;
+        let plain = part.bytes().all(|digit| digit.is_ascii_digit());
+        *number = plain.then(|| part.parse().ok())??;
+    }
+    parts.next().is_none().then_some(found)
+}
+
+fn days_of_month(year: u64, month: u64) -> u64 {
+    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    match month {
+        2 => 28 + u64::from(leap),
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
+
+/// The inverse of [`civil_from_days`] (same source, `days_from_civil`), from 1970 on.
+fn days_from_civil(year: u64, month: u64, day: u64) -> u64 {
+    let year = year - u64::from(month <= 2);
+    let (era, year_of_era) = (year / 400, year % 400);
+    let mp = (month + 9) % 12;
+    let day_of_year = (153 * mp + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    era * 146_097 + day_of_era - 719_468
+}
+
 /// Both clocks, read together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Now {
@@ -121,6 +175,29 @@ mod tests {
             Wall(1_795_473_459_120).to_string(),
             "2026-11-23T22:37:39.120Z"
         );
+    }
+
+    #[test]
+    fn wall_time_is_read_as_it_is_shown() {
+        for ms in [0, 951_827_696_789, 1_795_473_459_120, 4_102_444_799_999] {
+            assert_eq!(Wall::parse(&Wall(ms).to_string()), Some(Wall(ms)));
+        }
+        assert_eq!(Wall::parse("1970-01-02T00:00:00Z"), Some(Wall(86_400_000)));
+        for wrong in [
+            "",
+            "2026-11-23",
+            "2026-11-23T22:37:39",
+            "2026-02-29T00:00:00Z",
+            "2026-13-01T00:00:00Z",
+            "1969-12-31T23:59:59Z",
+            "2026-11-23T24:00:00Z",
+            "2026-11-23T22:37:39.1234Z",
+            "2026-11-23T22:37:39.Z",
+            "+026-11-23T22:37:39Z",
+            "2026-11-23T22:37:39.12äZ",
+        ] {
+            assert_eq!(Wall::parse(wrong), None, "{wrong:?}");
+        }
     }
 
     #[test]

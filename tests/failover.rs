@@ -13,6 +13,8 @@ mod oracle;
 mod plans;
 #[path = "failover/records.rs"]
 mod records;
+#[path = "failover/scenarios.rs"]
+mod scenarios;
 #[path = "failover/serials.rs"]
 mod serials;
 #[path = "failover/simulation.rs"]

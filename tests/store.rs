@@ -13,8 +13,8 @@ use std::process::{Child, Command, Stdio};
 
 use switchback::ids::{Generation, Serial};
 use switchback::store::{
-    BLOCK, Counters, Exhausted, HISTORY, HistoryWrite, OPERATIONS, Opened, Store, StoreError,
-    Table, Write,
+    BLOCK, Chronicle, Counters, Exhausted, HistoryLimits, HistoryWrite, OPERATIONS, Opened, Store,
+    StoreError, Table, Write,
 };
 use switchback::time::Wall;
 
@@ -43,20 +43,7 @@ fn what_is_committed_is_there_after_reopening() {
     let (store, opened) = Store::open(&dir, NOW).unwrap();
     assert_eq!(opened, Opened::Fresh);
     assert_eq!((mode(&dir), mode(&dir.join("state.redb"))), (0o700, 0o600));
-    store
-        .commit(&[
-            put("b", "2"),
-            put("a", "1"),
-            Write::Event {
-                wall: Wall(5),
-                json: "\"first\"".to_owned(),
-            },
-            Write::Event {
-                wall: Wall(4),
-                json: "\"second\"".to_owned(),
-            },
-        ])
-        .unwrap();
+    store.commit(&[put("b", "2"), put("a", "1")]).unwrap();
     store
         .commit(&[
             Write::Delete {
@@ -73,12 +60,6 @@ fn what_is_committed_is_there_after_reopening() {
     let rows = [("a", "1"), ("c", "3")].map(|(k, v)| (k.to_owned(), v.to_owned()));
     assert_eq!(store.scan(Table::Services).unwrap(), rows);
     assert_eq!(store.scan(Table::Meta).unwrap(), []);
-    let newest = [
-        (Wall(4), "\"second\"".to_owned()),
-        (Wall(5), "\"first\"".to_owned()),
-    ];
-    assert_eq!(store.events(9).unwrap(), newest);
-    assert_eq!(store.events(1).unwrap(), newest[..1]);
 }
 
 #[test]
@@ -98,24 +79,56 @@ fn the_last_operations_are_kept_only() {
     assert_eq!(kept.first().unwrap().1, "5");
 }
 
+fn history(dir: &Path, entries: u64, octets: u64) -> Chronicle {
+    let limits = HistoryLimits { entries, octets };
+    Chronicle::open(dir, limits, NOW).unwrap().0
+}
+
+fn kept(history: &Chronicle) -> Vec<(Wall, String)> {
+    let mut kept = Vec::new();
+    history
+        .read(|at, json| {
+            kept.push((at, json.to_owned()));
+            true
+        })
+        .unwrap();
+    kept
+}
+
 #[test]
-fn history_keeps_the_newest_events_only() {
+fn the_history_keeps_the_newest_entries_within_both_bounds() {
     let temp = tempfile::tempdir().unwrap();
-    let store = open(temp.path());
-    let event = |n: u64| Write::Event {
-        wall: Wall(n),
-        json: n.to_string(),
-    };
-    store
-        .commit(&(0..HISTORY).map(event).collect::<Vec<_>>())
-        .unwrap();
-    store
-        .commit(&(HISTORY..HISTORY + 7).map(event).collect::<Vec<_>>())
-        .unwrap();
-    let events = store.events(usize::MAX).unwrap();
-    assert_eq!(events.len() as u64, HISTORY);
-    assert_eq!(events.first().unwrap().0, Wall(HISTORY + 6));
-    assert_eq!(events.last().unwrap().0, Wall(7));
+    fs::create_dir_all(temp.path()).unwrap();
+    let entry = |n: u64| (Wall(n), format!("\"{n:08}\""));
+    let entries = |from: u64, to: u64| (from..to).map(entry).collect::<Vec<_>>();
+    let many = history(temp.path(), 100, 1_000_000);
+    many.append(&entries(0, 90)).unwrap();
+    many.append(&entries(90, 107)).unwrap();
+    let newest: Vec<_> = entries(7, 107).into_iter().rev().collect();
+    assert_eq!(kept(&many), newest);
+    drop(many);
+    // Each takes its 10 octets and 32 more.
+    let small = history(temp.path(), 1000, 420);
+    small.append(&entries(107, 109)).unwrap();
+    let newest: Vec<_> = entries(99, 109).into_iter().rev().collect();
+    assert_eq!(kept(&small), newest, "what is there counts after a restart");
+}
+
+#[test]
+fn a_damaged_history_is_set_aside_and_a_closed_one_takes_nothing() {
+    let temp = tempfile::tempdir().unwrap();
+    let first = history(temp.path(), 100, 1000);
+    first.append(&[(Wall(1), "1".to_owned())]).unwrap();
+    first.close();
+    first.append(&[(Wall(2), "2".to_owned())]).unwrap();
+    assert_eq!(kept(&first), []);
+    let again = history(temp.path(), 100, 1000);
+    assert_eq!(kept(&again), [(Wall(1), "1".to_owned())]);
+    drop(again);
+    fs::write(temp.path().join("history.redb"), b"garbage").unwrap();
+    let (fresh, opened) = Chronicle::open(temp.path(), HistoryLimits::default(), NOW).unwrap();
+    assert!(matches!(opened, Opened::SetAside(_)));
+    assert_eq!(kept(&fresh), []);
 }
 
 #[test]

@@ -24,6 +24,12 @@ const HOUSE: &[(&str, Kind, &[&str])] = &[
     ("health", Pure, &[]),
     ("runbook", Pure, &[]),
     ("failover", Pure, &["health", "runbook"]),
+    ("chronicle", Pure, &["failover", "health", "runbook"]),
+    (
+        "scenario",
+        Pure,
+        &["chronicle", "failover", "health", "runbook"],
+    ),
     ("tsig", Pure, &["zone"]),
     ("secondary", Pure, &["zone", "tsig"]),
     ("history", Pure, &["zone"]),
@@ -44,6 +50,7 @@ const HOUSE: &[(&str, Kind, &[&str])] = &[
         "config",
         Io,
         &[
+            "store",
             "zone",
             "tsig",
             "secondary",
@@ -86,7 +93,14 @@ const HOUSE: &[(&str, Kind, &[&str])] = &[
     (
         "admin",
         Io,
-        &["failover", "health", "runbook", "store", "verify"],
+        &[
+            "chronicle",
+            "failover",
+            "health",
+            "runbook",
+            "store",
+            "verify",
+        ],
     ),
     ("daemon", Io, EVERYTHING),
     ("cli", Io, EVERYTHING),

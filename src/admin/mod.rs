@@ -6,7 +6,7 @@
 //! daemon, so its directory and group are the access control.
 //!
 //! Reading order: [`request`] (what is asked), [`protocol`] (how it travels), [`status`],
-//! [`explain`] and [`orders`] (what is answered), [`socket`] (the daemon's side), [`client`] (the
+//! [`explain`], [`orders`] and [`past`] (what is answered), [`socket`] (the daemon's side), [`client`] (the
 //! other side), [`text`] (answers as people read them).
 //!
 //! A new verb is a variant of [`Request`] and its word in `VERBS`, a variant of [`Answer`] with a
@@ -16,6 +16,7 @@
 pub mod client;
 pub mod explain;
 pub mod orders;
+pub mod past;
 pub mod peer;
 pub mod protocol;
 pub mod request;
@@ -26,6 +27,7 @@ pub mod text;
 pub use client::{ClientError, ask};
 pub use explain::{Explain, ExplainedPool};
 pub use orders::{Claim, InForce, Moving, Ordered, Said};
+pub use past::{Past, Shown};
 pub use peer::Peer;
 pub use protocol::{Answer, Response};
 pub use request::Request;

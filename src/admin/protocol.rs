@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use super::explain::Explain;
 use super::orders::{InForce, Ordered};
+use super::past::{Past, Shown};
 use super::request::Request;
 use super::status::{ServiceStatus, Status};
 use crate::ids::Generation;
@@ -65,6 +66,15 @@ pub enum Answer {
     Service(Box<ServiceStatus>),
     /// To [`Request::Overrides`].
     Overrides(InForce),
+    /// To [`Request::History`].
+    History(Past),
+    /// To [`Request::Show`].
+    Show(Box<Shown>),
+    /// To [`Request::Night`].
+    Night {
+        /// The scenario: see docs/scenario.md.
+        scenario: String,
+    },
 }
 
 impl Response {

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::orders::Claim;
-use crate::ids::{PoolName, ServiceName};
+use crate::ids::{OperationId, PoolName, ServiceName};
+use crate::time::Wall;
 
 /// What can be asked.
 ///
@@ -33,6 +34,31 @@ pub enum Request {
     },
     /// The overrides in force.
     Overrides,
+    /// What happened, as [`super::Past`], the latest last.
+    History {
+        /// Only what concerns this service.
+        #[serde(default)]
+        service: Option<ServiceName>,
+        /// Only from then on.
+        #[serde(default)]
+        since: Option<Wall>,
+        /// So many entries at the most, the latest; [`super::past::ENTRIES_MAX`] at the most.
+        #[serde(default)]
+        limit: Option<usize>,
+        /// Every change of what the looks saw as well, and every word of an operation.
+        #[serde(default)]
+        all: bool,
+    },
+    /// One operation, as [`super::Shown`].
+    Show {
+        /// Its number.
+        operation: OperationId,
+    },
+    /// What happened since then, as the text of a scenario.
+    Night {
+        /// From when on.
+        since: Wall,
+    },
     /// Move a service to another pool; automatic failback waits for [`Request::Failback`].
     Failover {
         /// The service.
@@ -132,6 +158,9 @@ impl Request {
         "reload",
         "service",
         "overrides",
+        "history",
+        "show",
+        "night",
         "failover",
         "failback",
         "drain",
@@ -160,6 +189,9 @@ mod tests {
             r#""reload""#.to_owned(),
             format!(r#""service","service":"{service}""#),
             r#""overrides""#.to_owned(),
+            format!(r#""history","service":"{service}","since":1,"limit":9,"all":true"#),
+            r#""show","operation":7"#.to_owned(),
+            r#""night","since":1"#.to_owned(),
             format!(r#""failover","service":"{service}","to":"p2",{}"#, by()),
             format!(r#""failback","service":"{service}",{}"#, by()),
             format!(r#""drain","what":"p1","for_s":7200,{}"#, by()),

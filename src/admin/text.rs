@@ -2,6 +2,7 @@
 
 mod explain;
 mod orders;
+mod past;
 mod secondaries;
 mod status;
 mod style;
@@ -9,5 +10,6 @@ mod transferred;
 
 pub use explain::explain;
 pub use orders::{ordered, overrides};
+pub use past::{history, shown};
 pub use status::{status, task, task_label};
 pub use style::{Paint, duration, tame};

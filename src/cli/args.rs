@@ -2,6 +2,7 @@
 
 mod orders;
 mod outside;
+mod past;
 mod values;
 
 use std::net::SocketAddr;
@@ -14,6 +15,7 @@ pub(super) use orders::{
     By, Drain, Failback, Failover, Freeze, Overrides, Pin, Readmit, Thaw, Undrain, Unpin,
 };
 pub(super) use outside::{Drill, Resolvers, Verify};
+pub(super) use past::{Export, History, HistoryForm, Show, Simulate};
 use values::{time, zone};
 
 /// Where the configuration lies if nobody says otherwise.
@@ -90,6 +92,12 @@ pub enum Command {
     Thaw(Thaw),
     /// List what operators have said and not taken back: drains, pins, freezes
     Overrides(Overrides),
+    /// Tell what happened, and why
+    History(History),
+    /// Show one operation: each step, its attempts, their output
+    Show(Show),
+    /// Replay a scenario with the same or other settings, in virtual time
+    Simulate(Simulate),
     /// Make a pool a target again on which a runbook had halted
     Readmit(Readmit),
     /// See a service as its partners do: delegation, name servers, answers, edges, certificates

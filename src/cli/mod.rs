@@ -12,9 +12,12 @@ mod follow;
 mod generate;
 mod order;
 mod output;
+mod past;
 mod probe;
 mod serve;
+mod simulate;
 mod verify;
+mod when;
 mod wiring;
 
 use std::io::Write;
@@ -102,6 +105,9 @@ fn run(command: Command, out: &mut Out) -> Result<Exit, CommandError> {
         Command::Freeze(arguments) => order::freeze(&arguments, out),
         Command::Thaw(arguments) => order::thaw(&arguments, out),
         Command::Overrides(arguments) => order::overrides(&arguments, out),
+        Command::History(arguments) => past::history(&arguments, out),
+        Command::Show(arguments) => past::show(&arguments, out),
+        Command::Simulate(arguments) => simulate::run(&arguments, out),
         Command::Readmit(arguments) => order::readmit(&arguments, out),
         Command::Drill(arguments) => drill::run(&arguments, out),
         Command::Verify(arguments) => verify::run(&arguments, out),

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `reader` | TOML to values with places; refuses unknown keys |
 //! | `spec`, `spec_transfers` | what may be written |
-//! | `pools`, `primaries`, `probes`, `secondaries`, `server`, `services`, `steps`, `zones` | what it means, with all defaults |
+//! | `kept`, `pools`, `primaries`, `probes`, `secondaries`, `server`, `services`, `steps`, `zones` | what it means, with all defaults |
 //! | `ahead` | master files, read on all processors |
 //! | `names`, `paths`, `duration` | the values that several of them share |
 //! | `problem` | errors and warnings, collected until all has been read |
@@ -14,6 +14,7 @@
 mod ahead;
 mod calls;
 pub mod duration;
+mod kept;
 mod names;
 mod owned;
 mod paths;
@@ -50,6 +51,7 @@ use crate::files;
 use crate::ids::{PoolName, ServiceName};
 use crate::probe::ProbeSpec;
 use crate::snapshot::{ServiceRecord, Settings};
+use crate::store::HistoryLimits;
 use crate::tsig::Keys;
 use paths::Base;
 use problem::{At, Notes};
@@ -68,6 +70,8 @@ pub struct Config {
     pub listen: Listen,
     /// How answers are given.
     pub settings: Arc<Settings>,
+    /// How much is kept of what happens.
+    pub history: HistoryLimits,
     /// The zones, with unique origins.
     pub zones: Vec<LoadedZone>,
     /// What concerns the secondaries of all zones.
@@ -245,6 +249,7 @@ pub fn plain(listen: &[SocketAddr], zones: &[(String, PathBuf)]) -> Result<Confi
             control: CONTROL.into(),
         },
         settings: Arc::new(settings),
+        history: HistoryLimits::default(),
         zones: loaded.loaded,
         following: Following::default(),
         keys: Arc::default(),
@@ -260,6 +265,7 @@ fn model(spec: Spec, base: &Base, notes: &mut Notes) -> Option<Config> {
         state_dir,
         listen,
         server,
+        history,
         keys,
         zones,
         probe,
@@ -277,6 +283,7 @@ fn model(spec: Spec, base: &Base, notes: &mut Notes) -> Option<Config> {
     let state_dir = base.writable_directory(&or(state_dir, STATE_DIR), notes);
     let listen = listen.and_then(|listen| listen_of(listen, base, notes));
     let settings = server::read(server, base, notes);
+    let history = kept::read(history, notes);
     if zones.is_empty() {
         notes.error(
             0,
@@ -300,6 +307,7 @@ fn model(spec: Spec, base: &Base, notes: &mut Notes) -> Option<Config> {
         state_dir,
         listen: listen?,
         settings: Arc::new(settings),
+        history,
         zones: zones.loaded,
         following,
         keys: Arc::clone(keys.keys()),

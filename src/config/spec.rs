@@ -24,6 +24,7 @@ pub(super) struct Spec {
     pub(super) state_dir: Option<At<String>>,
     pub(super) listen: Option<At<ListenSpec>>,
     pub(super) server: Option<At<ServerTable>>,
+    pub(super) history: Option<At<HistoryTable>>,
     pub(super) keys: List<KeySpec>,
     pub(super) zones: List<ZoneSpec>,
     pub(super) probe: Option<At<ProbeTable>>,
@@ -54,6 +55,13 @@ pub(super) struct ServerTable {
     pub(super) cookies: Option<At<CookieWord>>,
     pub(super) cookie_secrets: Option<At<List<String>>>,
     pub(super) cookie_secret_file: Option<At<String>>,
+}
+
+/// `[history]`.
+#[derive(Default)]
+pub(super) struct HistoryTable {
+    pub(super) entries: Option<At<u32>>,
+    pub(super) megabytes: Option<At<u32>>,
 }
 
 /// What is done with cookies.
@@ -169,6 +177,7 @@ impl Spec {
             state_dir: fields.get("state_dir"),
             listen: fields.need("listen"),
             server: fields.get("server"),
+            history: fields.get("history"),
             keys: list(&mut fields, "key"),
             zones: list(&mut fields, "zone"),
             probe: fields.get("probe"),
@@ -214,6 +223,18 @@ impl FromToml for ServerTable {
             cookies: fields.get("cookies"),
             cookie_secrets: fields.get("cookie_secrets"),
             cookie_secret_file: fields.get("cookie_secret_file"),
+        };
+        fields.finish();
+        Some(spec)
+    }
+}
+
+impl FromToml for HistoryTable {
+    fn from_toml(item: &Item<'_>, notes: &mut Notes) -> Option<Self> {
+        let mut fields = Fields::of(item, "[history]", notes)?;
+        let spec = HistoryTable {
+            entries: fields.get("entries"),
+            megabytes: fields.get("megabytes"),
         };
         fields.finish();
         Some(spec)

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 use super::certificate;
+use super::keeper::Present;
 use super::reload::{self, Loaded};
 use super::start::Source;
 use crate::admin::{Answer, Control, Peer, Request, Response};
 use crate::clock;
 use crate::failover::By;
-use crate::ids::ServiceName;
+use crate::ids::{OperationId, ServiceName};
+use crate::runbook::Operation;
 use crate::server::Certificate;
 use crate::snapshot::Snapshot;
 use crate::telemetry;
@@ -31,6 +33,13 @@ pub(super) enum Message {
     Overrides(oneshot::Sender<Response>),
     /// What an operator orders, and who it is.
     Order(Box<Request>, By, oneshot::Sender<Response>),
+    /// What a question about the past needs of the present.
+    Present(oneshot::Sender<Option<Present>>),
+    /// An operation that has ended, as it is recorded.
+    Operation(
+        OperationId,
+        oneshot::Sender<Result<Option<Operation>, String>>,
+    ),
     /// To take a configuration that was read.
     Adopt(Box<Loaded>, oneshot::Sender<Response>),
 }
@@ -130,6 +139,9 @@ impl Control for Desk {
                 self.ask(|reply| Message::Service(service, reply)).await
             }
             Request::Overrides => self.ask(Message::Overrides).await,
+            Request::History { .. } | Request::Show { .. } | Request::Night { .. } => {
+                self.past(request).await
+            }
             Request::Failover { ref by, .. }
             | Request::Failback { ref by, .. }
             | Request::Drain { ref by, .. }

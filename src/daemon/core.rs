@@ -11,6 +11,7 @@ use super::disk::Disk;
 use super::followers::{Followers, Seen};
 use super::histories::Prepared;
 use super::hooks::{Hooks, input_of};
+use super::keeper::Keeper;
 use super::orders::Taken;
 use super::publisher::Publisher;
 use super::secondaries::{Secondaries, VisitEnd};
@@ -54,6 +55,8 @@ pub(super) struct Core {
     pub(super) engine: Engine,
     pub(super) config: Config,
     pub(super) disk: Disk,
+    /// What is kept of what happens.
+    pub(super) keeper: Keeper,
     pub(super) publisher: Publisher,
     pub(super) secondaries: Secondaries,
     pub(super) hooks: Hooks,
@@ -175,12 +178,12 @@ impl Core {
     fn take(&mut self, inbox: &mut Inbox, woken: Woken) {
         match woken {
             Woken::Observed(look) => {
-                self.engine.handle(clock::now(), Input::Observed(look));
+                self.feed(clock::now(), Input::Observed(look));
                 for _ in 1..BATCH {
                     let Ok(look) = inbox.observations.try_recv() else {
                         break;
                     };
-                    self.engine.handle(clock::now(), Input::Observed(look));
+                    self.feed(clock::now(), Input::Observed(look));
                 }
             }
             Woken::Reference(answer) => {
@@ -195,7 +198,7 @@ impl Core {
                     begun,
                     reachable,
                 };
-                self.engine.handle(clock::now(), Input::Reference(look));
+                self.feed(clock::now(), Input::Reference(look));
             }
             Woken::Followed(Seen {
                 service,
@@ -215,7 +218,7 @@ impl Core {
                     telemetry::runner_lost(why);
                 }
                 if let Some(input) = input_of(&event) {
-                    self.engine.handle(clock::now(), input);
+                    self.feed(clock::now(), input);
                 }
             }
             Woken::Message(message) => self.answer(message),
@@ -243,6 +246,12 @@ impl Core {
             Message::Served(reply) => {
                 // Whoever asked may have gone.
                 let _ = reply.send(self.publisher.snapshots().load_full());
+            }
+            Message::Present(reply) => {
+                let _ = reply.send(self.present());
+            }
+            Message::Operation(id, reply) => {
+                let _ = reply.send(self.disk.operation(id));
             }
             Message::Adopt(loaded, reply) => send(reply, self.adopt(*loaded)),
         }
@@ -273,7 +282,7 @@ impl Core {
             }
             if self.disk.failed().is_none() {
                 for input in self.hooks.hand_over(now.mono).await {
-                    self.engine.handle(now, input);
+                    self.feed(now, input);
                 }
             }
             self.free_retired(now.mono);
@@ -282,6 +291,7 @@ impl Core {
             // A call that could not be made, or a disk that fails, is news for the engine.
             if !self.engine.has_actions() {
                 self.answer_order(now);
+                self.keep_checkpoint(now);
                 return;
             }
         }
@@ -313,7 +323,7 @@ impl Core {
                 Action::LookAtReferences(targets) => wanted.references.extend(targets),
                 Action::Tell(event) => {
                     telemetry::event(&event);
-                    self.disk.note_event(now.wall, &event);
+                    self.keep_event(now, event);
                 }
             }
         }
@@ -346,7 +356,7 @@ impl Core {
         let works = self.disk.failed().is_none();
         if works != worked {
             telemetry::store(self.disk.failed());
-            self.engine.handle(now, Input::Store { works });
+            self.feed(now, Input::Store { works });
         }
     }
 
@@ -456,6 +466,7 @@ impl Core {
     pub(super) async fn shut_down(mut self) {
         self.prober.stop().await;
         self.hooks.stop().await;
+        self.keeper.stop(clock::now());
         let mut disk = self.disk;
         if !disk.commit(self.publisher.last_writes()) {
             telemetry::store(disk.failed());

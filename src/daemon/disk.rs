@@ -6,19 +6,17 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::DaemonError;
-use crate::failover::{Change, Event, Memory, ServiceMemory};
-use crate::ids::ServiceName;
+use crate::failover::{Change, Memory, ServiceMemory};
+use crate::ids::{OperationId, ServiceName};
+use crate::runbook::Operation;
 use crate::secondary;
 use crate::store::{Store, StoreError, StoredHistory, Table, Write};
-use crate::time::Wall;
 use crate::zone::Name;
 
 /// The row of all overrides.
 const OVERRIDES: &str = "all";
 /// The row of the number of the next operation.
 const NEXT_OPERATION: &str = "next-operation";
-/// Events that wait while the disk fails; older ones go.
-const EVENTS_MAX: usize = 1000;
 /// Changes of the histories of zones that wait while the disk fails; older ones go.
 const HISTORIES_MAX: usize = 20_000;
 
@@ -80,7 +78,6 @@ pub(super) struct Disk {
     store: Option<Store>,
     /// Rows that could not be written, the latest value of each.
     unwritten: BTreeMap<(&'static str, String), Write>,
-    events: VecDeque<Write>,
     /// Changes of the histories of zones that could not be written, in their order.
     histories: VecDeque<Write>,
     failed: Option<String>,
@@ -91,7 +88,6 @@ impl Disk {
         Disk {
             store,
             unwritten: BTreeMap::new(),
-            events: VecDeque::new(),
             histories: VecDeque::new(),
             failed: None,
         }
@@ -107,13 +103,13 @@ impl Disk {
         self.failed.as_deref()
     }
 
-    /// Notes changes and events to be written by the next [`Disk::commit`].
+    /// Notes changes to be written by the next [`Disk::commit`].
     pub(super) fn note(&mut self, changes: &[Change]) {
         for change in changes {
             let (kind, write) = row(change);
             let key = match &write {
                 Write::Put { key, .. } | Write::Delete { key, .. } => key.clone(),
-                Write::History { .. } | Write::Event { .. } => continue,
+                Write::History { .. } => continue,
             };
             self.unwritten.insert((kind, key), write);
         }
@@ -140,15 +136,18 @@ impl Disk {
         self.unwritten.insert(("secondary", key), write);
     }
 
-    /// Notes an event for the history.
-    pub(super) fn note_event(&mut self, wall: Wall, event: &Event) {
-        if self.events.len() >= EVENTS_MAX {
-            self.events.pop_front();
-        }
-        self.events.push_back(Write::Event {
-            wall,
-            json: json(event),
-        });
+    /// An operation that has ended, as it is recorded.
+    ///
+    /// # Errors
+    /// What the disk said, or a row that cannot be read.
+    pub(super) fn operation(&self, id: OperationId) -> Result<Option<Operation>, String> {
+        let Some(store) = &self.store else {
+            return Ok(None);
+        };
+        let row = store.get(Table::Operations, &operation_key(id));
+        let json = row.map_err(|error| error.to_string())?;
+        let read = |json: String| parse(&id.to_string(), &json).map_err(|error| error.to_string());
+        json.map(read).transpose()
     }
 
     /// What is stored of the histories of zones.
@@ -174,7 +173,7 @@ impl Disk {
 
     /// Whether anything waits to be written.
     pub(super) fn is_pending(&self) -> bool {
-        !self.unwritten.is_empty() || !self.events.is_empty() || !self.histories.is_empty()
+        !self.unwritten.is_empty() || !self.histories.is_empty()
     }
 
     /// Writes all that waits, and `more`, in one transaction. What could not be written goes on
@@ -182,12 +181,10 @@ impl Disk {
     pub(super) fn commit(&mut self, more: Vec<Write>) -> bool {
         let Some(store) = &self.store else {
             self.unwritten.clear();
-            self.events.clear();
             self.histories.clear();
             return true;
         };
         let mut writes: Vec<Write> = self.unwritten.values().cloned().collect();
-        writes.extend(self.events.iter().cloned());
         writes.extend(self.histories.iter().cloned());
         writes.extend(more);
         if writes.is_empty() {
@@ -196,7 +193,6 @@ impl Disk {
         match blocking(|| store.commit(&writes)) {
             Ok(()) => {
                 self.unwritten.clear();
-                self.events.clear();
                 self.histories.clear();
                 self.failed = None;
                 true
@@ -237,10 +233,15 @@ fn row(change: &Change) -> (&'static str, Write) {
             put(Table::Meta, NEXT_OPERATION.to_owned(), json(id)),
         ),
         Change::Operation(operation) => {
-            let key = format!("{:020}", operation.id.0);
+            let key = operation_key(operation.id);
             ("operation", put(Table::Operations, key, json(operation)))
         }
     }
+}
+
+/// In the order of time.
+fn operation_key(id: OperationId) -> String {
+    format!("{:020}", id.0)
 }
 
 /// The domain's types have string keys and finite numbers only: they always serialise.

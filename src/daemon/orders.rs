@@ -59,8 +59,11 @@ impl Core {
         };
         let before = self.stands();
         let (to, only) = goal(&put.order);
-        if let Err(refusal) = self.engine.handle_order(now, put.order) {
-            return send(reply, Response::error(refusal.to_string()));
+        let result = self.engine.handle_order(now, put.order.clone());
+        let refused = result.err().map(|refusal| refusal.to_string());
+        self.keep_order(now, put.order, refused.clone());
+        if let Some(refusal) = refused {
+            return send(reply, Response::error(refusal));
         }
         let may_move = before
             .into_iter()
@@ -182,7 +185,10 @@ impl Core {
             | Request::Reload
             | Request::Service { .. }
             | Request::Published { .. }
-            | Request::Overrides => Err("this is no order".to_owned()),
+            | Request::Overrides
+            | Request::History { .. }
+            | Request::Show { .. }
+            | Request::Night { .. } => Err("this is no order".to_owned()),
         }
     }
 

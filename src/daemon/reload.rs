@@ -6,6 +6,7 @@ use super::histories::Prepared;
 use super::publisher::Ground;
 use super::start::{Source, assignments, publications};
 use crate::admin::{Answer, Response};
+use crate::chronicle::Entry;
 use crate::clock;
 use crate::config::{self, Config, Problems, Warning};
 use crate::failover::Input;
@@ -54,10 +55,15 @@ impl Core {
         if config.state_dir != self.config.state_dir {
             warnings.push("state_dir changed: that takes a restart".to_owned());
         }
+        if config.history != self.config.history {
+            warnings.push("[history] changed: that takes a restart".to_owned());
+        }
         let worked = self.disk.failed().is_none();
         let result = self.try_adopt(config, &prepared);
         self.tell_of_the_disk(clock::now(), worked);
         telemetry::reload(result.as_ref().err());
+        let refused = result.as_ref().err().cloned();
+        self.keeper.note(clock::now(), Entry::Reloaded { refused });
         match result {
             Ok(()) => {
                 let generation = self.publisher.generation();
@@ -97,6 +103,7 @@ impl Core {
         }
         self.tell_secondaries();
         self.engine = engine;
+        self.keeper.reconfigured(&config.policy);
         self.config = config;
         self.secondaries.adopt(followed, &mut self.disk);
         self.held.clear();

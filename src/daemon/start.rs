@@ -17,6 +17,7 @@ use super::core::{Core, Inbox};
 use super::disk::{Disk, read_deadlines, read_memory};
 use super::followers;
 use super::hooks::Hooks;
+use super::keeper::Keeper;
 use super::publisher::{Ground, Numbers, Publisher};
 use super::secondaries::{self, Secondaries};
 use super::silence::Silence;
@@ -213,11 +214,11 @@ async fn open(
         publications(&engine),
         &mut disk,
     )?;
-    raise_open_files();
     let (prober, observations) = start_prober(&config)?;
     let (followers, followed) = followers::channel();
     let (references, answers) = mpsc::channel(64.max(4 * config.policy.references.len()));
     let core = Core {
+        keeper: Keeper::open(&config, has_state, started, &mut notices),
         engine,
         config,
         disk,
@@ -252,6 +253,7 @@ async fn open(
 }
 
 fn start_prober(config: &Config) -> Result<(Prober, mpsc::Receiver<Observation>), DaemonError> {
+    raise_open_files();
     let assignments = assignments(config);
     let room = OBSERVATIONS.max(OBSERVATIONS_EACH * assignments.len());
     let (sender, observations) = mpsc::channel(room);

@@ -184,6 +184,9 @@ impl Core {
         if let Some(why) = self.disk.failed() {
             alarms.push(format!("the state cannot be recorded, no hook runs: {why}"));
         }
+        if let Some(why) = self.keeper.failed() {
+            alarms.push(format!("what happens is not kept for `history`: {why}"));
+        }
         if let Some(why) = &self.unpublished {
             alarms.push(format!("not published, the old data is served on: {why}"));
         }

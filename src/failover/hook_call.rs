@@ -1,6 +1,7 @@
 //! One run of one hook, and how it ended.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -73,6 +74,20 @@ pub enum HookOutcome {
     NotStarted(String),
     /// Nobody knows: the runner ended under it. Its process group is gone.
     Lost(String),
+}
+
+impl fmt::Display for HookOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            HookOutcome::Done => f.write_str("done"),
+            HookOutcome::Exit(code) => write!(f, "exit code {code}"),
+            HookOutcome::Signal(signal) => write!(f, "ended by signal {signal}"),
+            HookOutcome::TimedOut => f.write_str("timed out; its process group was killed"),
+            HookOutcome::Refused(why) => write!(f, "refused: {why}"),
+            HookOutcome::NotStarted(why) => write!(f, "not started: {why}"),
+            HookOutcome::Lost(why) => write!(f, "nobody knows how it ended: {why}"),
+        }
+    }
 }
 
 /// The process group of a run that has started, enough to tell it from a later one that got

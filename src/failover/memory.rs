@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Because, By, Override, Overrides, Publication};
+use super::{Because, By, Override, Overrides, Publication, Subject};
 use crate::health::Health;
 use crate::ids::{Endpoint, OperationId, PoolName, ServiceName};
 use crate::runbook::{Operation, Phase};
@@ -171,6 +171,42 @@ pub enum Event {
         /// Who, and why.
         by: By,
     },
+}
+
+impl Event {
+    /// The service that it is about.
+    #[must_use]
+    pub fn service(&self) -> Option<&ServiceName> {
+        match self {
+            Event::Published { service, .. }
+            | Event::OperationBegan { service, .. }
+            | Event::Task { service, .. }
+            | Event::OperationEnded { service, .. }
+            | Event::Reasoning { service, .. }
+            | Event::Readmitted { service, .. } => Some(service),
+            Event::Override { said, .. } => match &said.subject {
+                Subject::Pin(service) | Subject::Freeze(service) => Some(service),
+                Subject::DrainPool(_) | Subject::DrainServer(_) => None,
+            },
+            Event::HealthChanged { .. } | Event::Uplink { .. } => None,
+        }
+    }
+
+    /// The operation that it is about.
+    #[must_use]
+    pub fn operation(&self) -> Option<OperationId> {
+        match self {
+            Event::OperationBegan { id, .. }
+            | Event::Task { id, .. }
+            | Event::OperationEnded { id, .. } => Some(*id),
+            Event::HealthChanged { .. }
+            | Event::Published { .. }
+            | Event::Reasoning { .. }
+            | Event::Uplink { .. }
+            | Event::Override { .. }
+            | Event::Readmitted { .. } => None,
+        }
+    }
 }
 
 impl fmt::Display for Event {

@@ -30,7 +30,8 @@ impl fmt::Display for By {
 }
 
 /// An operator's order to the engine.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Order {
     /// Says an override. `force` lets a drain leave no candidate.
     Set {
@@ -77,6 +78,68 @@ pub enum Order {
         /// Who said it.
         by: By,
     },
+}
+
+impl Order {
+    /// The service that it is about, if it is about one alone.
+    #[must_use]
+    pub fn service(&self) -> Option<&ServiceName> {
+        let subject = match self {
+            Order::Set { said, .. } => &said.subject,
+            Order::Clear { subject, .. } => subject,
+            Order::Failover { service, .. }
+            | Order::Failback { service, .. }
+            | Order::Readmit { service, .. } => return Some(service),
+        };
+        match subject {
+            Subject::Pin(service) | Subject::Freeze(service) => Some(service),
+            Subject::DrainPool(_) | Subject::DrainServer(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Order {
+    /// `order: failover xmpp-federation to edgepool2, by ann (new disks)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("order: ")?;
+        let (by, force) = match self {
+            Order::Set { said, force } => {
+                said.fmt(f)?;
+                return f.write_str(if *force { ", forced" } else { "" });
+            }
+            Order::Clear { subject, by } => {
+                match subject {
+                    Subject::DrainPool(pool) => write!(f, "undrain pool {pool}")?,
+                    Subject::DrainServer(server) => write!(f, "undrain server {server}")?,
+                    Subject::Pin(service) => write!(f, "unpin {service}")?,
+                    Subject::Freeze(service) => write!(f, "thaw {service}")?,
+                }
+                (by, false)
+            }
+            Order::Failover {
+                service,
+                to,
+                by,
+                force,
+            } => {
+                write!(f, "failover {service}")?;
+                if let Some(to) = to {
+                    write!(f, " to {to}")?;
+                }
+                (by, *force)
+            }
+            Order::Failback { service, by, force } => {
+                write!(f, "failback {service}")?;
+                (by, *force)
+            }
+            Order::Readmit { service, pool, by } => {
+                write!(f, "readmit {pool} to {service}")?;
+                (by, false)
+            }
+        };
+        write!(f, ", by {by}")?;
+        f.write_str(if force { ", forced" } else { "" })
+    }
 }
 
 /// Why an operator's order is refused.

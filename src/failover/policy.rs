@@ -14,7 +14,7 @@ use crate::runbook;
 /// every server an address, a server stands in one pool, every pool of a service exists and
 /// stands in it once, every service has a pool, `min_healthy` is between 1 and the pool's
 /// servers.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
     /// The edge pools.
     pub pools: BTreeMap<PoolName, Pool>,
@@ -48,7 +48,7 @@ impl Pool {
 }
 
 /// An edge pool: servers that stand or fall together.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pool {
     /// Its servers, in the order of the configuration.
     pub servers: Vec<Server>,
@@ -63,7 +63,7 @@ pub struct Pool {
 }
 
 /// One edge server.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Server {
     /// The SRV target.
     pub name: ServerName,
@@ -86,7 +86,7 @@ pub enum Standby {
 }
 
 /// How the findings of one probe become health.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Detection {
     /// The deepest layer that the probe looks at; health needs all layers down to it.
     pub depth: Layer,
@@ -101,7 +101,7 @@ pub struct Detection {
 }
 
 /// A service: the unit of decision.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Service {
     /// Its pools, in order of preference.
     pub pools: Vec<PoolName>,

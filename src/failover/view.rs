@@ -1,7 +1,7 @@
 //! What the engine can be asked: read-only views for status and `explain`.
 
 use super::engine::{Engine, limits};
-use super::{Because, Overrides, Policy, Publication, ServiceMemory};
+use super::{Because, Memory, Overrides, Policy, Publication, ServiceMemory};
 use crate::health::{Health, LatestLook, Layer, PoolHealth};
 use crate::ids::{Endpoint, PoolName, ProbeIndex, ServiceName};
 use crate::runbook::Operation;
@@ -58,6 +58,19 @@ impl Engine {
     #[must_use]
     pub fn policy(&self) -> &Policy {
         &self.policy
+    }
+
+    /// What is to outlive it, as it stands now.
+    #[must_use]
+    pub fn memory(&self) -> Memory {
+        let services = self.services.iter();
+        Memory {
+            services: services
+                .map(|(name, state)| (name.clone(), state.memory.clone()))
+                .collect(),
+            overrides: self.overrides.clone(),
+            next_operation: self.next_operation,
+        }
     }
 
     /// The overrides in force.

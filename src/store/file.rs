@@ -11,7 +11,7 @@ use redb::{Builder, Database, ReadableDatabase};
 
 use crate::time::Wall;
 
-use super::{EVENTS, Opened, StoreError, Table};
+use super::{Opened, StoreError, Table};
 
 /// The format that this release writes, and the newest that it reads.
 const FORMAT: u32 = 1;
@@ -182,7 +182,6 @@ fn begin(path: &Path) -> Result<Database, StoreError> {
         for table in Table::ALL {
             transaction.open_table(table.definition())?;
         }
-        transaction.open_table(EVENTS)?;
         transaction
             .open_table(Table::Meta.definition())?
             .insert(FORMAT_KEY, FORMAT.to_string().as_str())?;

@@ -2,12 +2,11 @@
 //!
 //! # What is in it
 //!
-//! `state.redb` in the state directory: a table per [`Table`], key → JSON text, and the history
-//! of events, of which the newest [`HISTORY`] are kept; of operations the last [`OPERATIONS`]. What
-//! the JSON says, and the octets of the histories of zones, is the business of whoever writes it. In
-//! `zones` lie the versions of transferred zones ([`Images`]). Beside it lies `state.lock`, which
-//! names the process that holds the
-//! directory, and, if there was damage, `state.redb.damaged-<time>`.
+//! `state.redb` in the state directory: a table per [`Table`], key → JSON text; of operations the
+//! last [`OPERATIONS`]. What the JSON says, and the octets of the histories of zones, is the
+//! business of whoever writes it. In `zones` lie the versions of transferred zones ([`Images`]).
+//! `history.redb` tells what happened ([`Chronicle`]). Beside them lies `state.lock`, which names
+//! the process that holds the directory, and, if there was damage, `state.redb.damaged-<time>`.
 //!
 //! # What holds
 //!
@@ -19,6 +18,7 @@
 //!   store works, without a restart.
 //! - A fresh file appears under its name only when it is complete.
 
+mod chronicle;
 mod counters;
 mod error;
 mod file;
@@ -26,6 +26,7 @@ mod histories;
 mod images;
 mod reserve;
 
+pub use chronicle::{Chronicle, HistoryLimits};
 pub use counters::{Counters, Exhausted, Reservation};
 pub use error::StoreError;
 pub use histories::{HistoryWrite, StoredHistory};
@@ -42,14 +43,8 @@ use redb::{
 
 use crate::time::Wall;
 
-/// The events kept: the newest so many.
-pub const HISTORY: u64 = 10_000;
-
 /// The operations kept: those with the last so many keys.
 pub const OPERATIONS: u64 = 1_000;
-
-/// Sequence number → (milliseconds since 1970, JSON text).
-const EVENTS: TableDefinition<'static, u64, (u64, &'static str)> = TableDefinition::new("events");
 
 /// What a key belongs to. All tables map a key to JSON text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,13 +110,6 @@ pub enum Write {
         zone: String,
         /// What changes.
         write: HistoryWrite,
-    },
-    /// Appends to the events; the oldest beyond [`HISTORY`] goes.
-    Event {
-        /// When it happened.
-        wall: Wall,
-        /// What, JSON text.
-        json: String,
     },
 }
 
@@ -216,25 +204,21 @@ impl Store {
         })
     }
 
-    /// The `newest` events, the newest first.
+    /// The row of `key`.
     ///
     /// # Errors
     /// What the disk said.
-    pub fn events(&self, newest: usize) -> Result<Vec<(Wall, String)>, StoreError> {
+    pub fn get(&self, table: Table, key: &str) -> Result<Option<String>, StoreError> {
         self.with(|path, database| {
-            let rows = || -> Result<_, redb::Error> {
-                let rows = database.begin_read()?.open_table(EVENTS)?;
-                rows.iter()?
-                    .rev()
-                    .take(newest)
-                    .map(|row| {
-                        let (_, event) = row?;
-                        let (wall, json) = event.value();
-                        Ok((Wall(wall), json.to_owned()))
-                    })
-                    .collect()
+            let row = || -> Result<_, redb::Error> {
+                let rows = match database.begin_read()?.open_table(table.definition()) {
+                    Ok(rows) => rows,
+                    Err(redb::TableError::TableDoesNotExist(_)) => return Ok(None),
+                    Err(error) => return Err(error.into()),
+                };
+                Ok(rows.get(key)?.map(|json| json.value().to_owned()))
             };
-            rows().map_err(|error| StoreError::engine(path, "read the history", error))
+            row().map_err(|error| StoreError::engine(path, "read the state", error))
         })
     }
 
@@ -273,14 +257,6 @@ fn apply(transaction: &WriteTransaction, writes: &[Write]) -> Result<(), redb::E
                     .remove(key.as_str())?;
             }
             Write::History { zone, write } => histories::apply(transaction, zone, write)?,
-            Write::Event { wall, json } => {
-                let mut events = transaction.open_table(EVENTS)?;
-                let next = events.last()?.map_or(0, |(at, _)| at.value() + 1);
-                events.insert(next, (wall.0, json.as_str()))?;
-                while events.len()? > HISTORY {
-                    events.pop_first()?;
-                }
-            }
         }
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! The rows of the truth table (`docs/truth-table.md`), one or more tests each; what is listed of a
-//! pool, and what operators and halts do to it, stand in files of their own.
-//! Long because the table is.
+//! pool, and what operators and halts do to it, stand in files of their own, and what reads better
+//! as a scenario in `scenarios/`.
 
 use switchback::failover::{Failback, HookOutcome, OnHalt, Order, Override, Standby, Subject};
 use switchback::health::Verdict::{
@@ -10,7 +10,7 @@ use switchback::runbook::AfterCrash;
 use switchback::time::Wall;
 
 use crate::plans::{document_order, verify_first};
-use crate::world::{World, ann, clear, failback, failover, policy, pool, secs, service};
+use crate::world::{World, failback, policy, pool, secs, service};
 
 fn three() -> World {
     let mut world = World::new(policy(3));
@@ -102,81 +102,6 @@ fn a_down_pool_yields_to_a_degraded_one() {
     world.see("p1", Refused);
     world.rounds(2);
     assert_eq!(world.active("fed"), "p2");
-}
-
-#[test]
-fn trouble_has_to_last_for_the_configured_time() {
-    let mut policy = policy(2);
-    policy
-        .services
-        .get_mut(&"fed".into())
-        .unwrap()
-        .failover_after = secs(10);
-    let mut world = World::new(policy);
-    world.rounds(3);
-    world.see("p1", Refused);
-    world.rounds(11);
-    assert_eq!(world.active("fed"), "p1");
-    assert_eq!(
-        world.because("fed"),
-        "it is down; failover in 1s if it stays so"
-    );
-    world.round();
-    assert_eq!(world.active("fed"), "p2");
-}
-
-#[test]
-fn when_all_are_down_the_last_ranking_stands_and_the_first_back_settles() {
-    let mut world = three();
-    for pool in ["p1", "p2", "p3"] {
-        world.see(pool, Filtered);
-    }
-    world.rounds(10);
-    assert_eq!(world.active("fed"), "p1");
-    assert_eq!(
-        world.because("fed"),
-        "all pools are down; the last ranking stands"
-    );
-    world.see("p3", Good);
-    world.rounds(2);
-    assert_eq!(
-        world.because("fed"),
-        "p3 is back first; it becomes active in 5s"
-    );
-    world.rounds(4);
-    assert_eq!(world.active("fed"), "p1");
-    world.round();
-    assert_eq!(world.active("fed"), "p3");
-}
-
-#[test]
-fn the_active_pool_wins_if_it_is_back_first() {
-    let mut world = three();
-    for pool in ["p1", "p2", "p3"] {
-        world.see(pool, Filtered);
-    }
-    world.rounds(5);
-    world.see("p1", Good);
-    world.see("p2", Good);
-    world.rounds(20);
-    assert_eq!(world.active("fed"), "p1");
-    assert_eq!(world.moves(), 0);
-}
-
-#[test]
-fn failback_comes_after_its_time_and_lowers_the_ttl_before() {
-    let mut world = three();
-    world.see("p1", Refused);
-    world.rounds(2);
-    world.see("p1", Good);
-    world.rounds(2);
-    assert_eq!(world.because("fed"), "p1 is back; failback in 10m00s");
-    world.rounds(100);
-    assert_eq!(world.ttl("fed"), 60);
-    world.rounds(440);
-    assert_eq!((world.active("fed").as_str(), world.ttl("fed")), ("p2", 5));
-    world.rounds(60);
-    assert_eq!(world.active("fed"), "p1");
 }
 
 #[test]
@@ -302,33 +227,6 @@ fn a_cold_standby_whose_path_is_filtered_is_none() {
 }
 
 #[test]
-fn while_our_own_uplink_is_down_nothing_is_decided() {
-    let mut policy = policy(2);
-    policy.references = vec![
-        "192.0.2.1:53".parse().unwrap(),
-        "192.0.2.2:53".parse().unwrap(),
-    ];
-    let mut world = World::new(policy);
-    world.rounds(3);
-    world.uplink = false;
-    for pool in ["p1", "p2"] {
-        world.see(pool, Filtered);
-    }
-    world.rounds(30);
-    assert_eq!((world.active("fed").as_str(), world.ttl("fed")), ("p1", 60));
-    assert_eq!(
-        world.because("fed"),
-        "our own uplink is down; nothing is decided"
-    );
-    world.uplink = true;
-    world.see("p2", Good);
-    world.rounds(2);
-    assert_eq!(world.active("fed"), "p1", "the rows begin anew");
-    world.rounds(8);
-    assert_eq!(world.active("fed"), "p2");
-}
-
-#[test]
 fn references_that_answer_let_the_verdict_count() {
     let mut policy = policy(2);
     policy.references = vec![
@@ -360,60 +258,6 @@ fn a_drain_moves_federation_away_and_the_last_candidate_is_not_drained() {
             .starts_with("draining p2 leaves no pool"),
         "{refused}"
     );
-}
-
-#[test]
-fn a_pin_wins_over_health_and_a_freeze_over_a_pin() {
-    let mut world = three();
-    world
-        .order(said(Subject::Pin("fed".into()), Some("p3"), None))
-        .unwrap();
-    world.round();
-    assert_eq!(world.active("fed"), "p3");
-    world.see("p3", Refused);
-    world.rounds(10);
-    assert_eq!(world.active("fed"), "p3");
-    world
-        .order(said(Subject::Freeze("fed".into()), None, None))
-        .unwrap();
-    world.order(clear(Subject::Pin("fed".into()))).unwrap();
-    world.rounds(10);
-    assert_eq!(
-        (world.active("fed"), world.because("fed")),
-        ("p3".into(), "an operator froze the service".into())
-    );
-    world.order(clear(Subject::Freeze("fed".into()))).unwrap();
-    world.round();
-    assert_eq!(world.active("fed"), "p1");
-}
-
-#[test]
-fn overrides_expire_and_survive_a_restart_until_then() {
-    let mut world = three();
-    let until = world.now.wall + secs(120);
-    world
-        .order(said(Subject::Pin("fed".into()), Some("p2"), Some(until)))
-        .unwrap();
-    world.rounds(2);
-    world.restart();
-    world.rounds(100);
-    assert_eq!(
-        (world.active("fed").as_str(), world.ttl("fed")),
-        ("p2", 5),
-        "a known change is near"
-    );
-    world.rounds(20);
-    assert!(world.because("fed").starts_with("p1 is back; failback in"));
-}
-
-#[test]
-fn an_operators_failover_suspends_failback_until_an_operators_failback() {
-    let mut world = three();
-    world.order(failover("p2")).unwrap();
-    world.rounds(2000);
-    assert_eq!(world.active("fed"), "p2");
-    world.order(failback()).unwrap();
-    assert_eq!(world.active("fed"), "p1");
 }
 
 pub(crate) fn with_hooks(plan: switchback::runbook::Plan) -> World {
@@ -467,44 +311,6 @@ fn verify_first_publishes_only_what_is_healthy() {
 }
 
 #[test]
-fn a_failed_step_takes_back_what_was_done_in_reverse_and_the_next_pool_is_tried() {
-    let mut world = with_hooks(document_order(AfterCrash::Ask));
-    world.outcomes = [HookOutcome::Done, HookOutcome::Done, HookOutcome::Exit(3)].into();
-    world.see("p1", Filtered);
-    world.rounds(9);
-    let log = world.hook_log();
-    assert_eq!(
-        log[..6],
-        [
-            "stop services@edge2-1.test.",
-            "stop services@edge2-2.test.",
-            "route",
-            "-route",
-            "-stop services@edge2-2.test.",
-            "-stop services@edge2-1.test.",
-        ]
-    );
-    world.rounds(10);
-    assert_eq!(world.active("fed"), "p3");
-    assert_eq!(world.moves(), 1);
-    world.see("p3", Filtered);
-    world.rounds(30);
-    assert_eq!(
-        world.active("fed"),
-        "p3",
-        "a halted target stays ineligible"
-    );
-    let readmit = Order::Readmit {
-        service: "fed".into(),
-        pool: "p2".into(),
-        by: ann(),
-    };
-    world.order(readmit).unwrap();
-    world.rounds(20);
-    assert_eq!(world.active("fed"), "p2");
-}
-
-#[test]
 fn on_halt_hold_waits_for_an_operator() {
     let mut policy = policy(3);
     let fed = policy.services.get_mut(&"fed".into()).unwrap();
@@ -534,23 +340,6 @@ fn a_publish_that_was_done_is_taken_back_when_the_path_is_filtered() {
     world.rounds(70);
     assert_eq!(world.active("fed"), "p1");
     assert_eq!(world.moves(), 0, "there and back cancel out");
-}
-
-#[test]
-fn a_freeze_pauses_an_operation_before_its_next_step() {
-    let mut world = with_hooks(document_order(AfterCrash::Ask));
-    world.see("p1", Filtered);
-    world.rounds(3);
-    world
-        .order(said(Subject::Freeze("fed".into()), None, None))
-        .unwrap();
-    world.rounds(30);
-    let paused = world.hook_log().len();
-    assert_eq!(world.active("fed"), "p1");
-    world.order(clear(Subject::Freeze("fed".into()))).unwrap();
-    world.rounds(10);
-    assert!(world.hook_log().len() > paused);
-    assert_eq!(world.active("fed"), "p2");
 }
 
 #[test]

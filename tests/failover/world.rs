@@ -32,16 +32,7 @@ pub(crate) fn clear(subject: Subject) -> Order {
     Order::Clear { subject, by: ann() }
 }
 
-/// An operator's failover, and failback.
-pub(crate) fn failover(to: &str) -> Order {
-    Order::Failover {
-        service: "fed".into(),
-        to: Some(to.into()),
-        by: ann(),
-        force: false,
-    }
-}
-
+/// An operator's failback.
 pub(crate) fn failback() -> Order {
     Order::Failback {
         service: "fed".into(),

@@ -4,7 +4,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::cli::when;
 use crate::config::duration;
+use crate::failover::Failback;
+use crate::scenario;
+use crate::time::Wall;
 
 /// `ORIGIN=FILE`.
 pub(super) fn zone(text: &str) -> Result<(String, PathBuf), String> {
@@ -55,6 +59,27 @@ pub(super) fn period(text: &str) -> Result<Duration, String> {
         Ok(period) if period >= Duration::from_secs(1) => Ok(period),
         Ok(_) => Err(format!("{text} is shorter than a second")),
         Err(error) => Err(error.to_string()),
+    }
+}
+
+/// A point in the past: see [`when::since`].
+pub(super) fn since(text: &str) -> Result<Wall, String> {
+    when::since(text)
+}
+
+/// A duration as scenarios write it, from nothing to a day: `0s`, `1m30s`.
+pub(super) fn span(text: &str) -> Result<Duration, String> {
+    let day = Duration::from_secs(86_400);
+    scenario::span(text)
+        .filter(|span| *span <= day)
+        .ok_or_else(|| format!("{text:?} is no time from 0s to 1d: write 30s or 1m30s"))
+}
+
+/// When to fail back.
+pub(super) fn failback(text: &str) -> Result<Failback, String> {
+    match text {
+        "manual" => Ok(Failback::Manual),
+        text => span(text).map(Failback::After),
     }
 }
 
