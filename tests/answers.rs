@@ -54,6 +54,8 @@ fn scripts_get_the_answers_they_expect() {
     let mut wrong = String::new();
     for (path, script) in scripts() {
         let snapshot = script.snapshot(&folder());
+        let mut compiled = script.snapshot(&folder());
+        switchback::answer::compile(&mut compiled);
         let mut text = String::new();
         for line in &script.lines {
             text.push_str(&line.text);
@@ -66,6 +68,8 @@ fn scripts_get_the_answers_they_expect() {
                 text.push('\n');
             }
             let answer = question.ask(&snapshot);
+            let (engine, ours) = (question.respond(&snapshot), question.respond(&compiled));
+            assert_eq!(engine, ours, "{}: {}, compiled", path.display(), line.text);
             if !update && answer != question.expected {
                 wrong.push_str(&format!(
                     "{}: {}\nexpected:\n{}got:\n{answer}\n",

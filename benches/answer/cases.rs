@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use switchback::answer::{Asker, Transport, respond};
+use switchback::answer::{Asker, Transport, compile, respond};
 use switchback::failover::{Publication, RankedPool, RankedServer, Ranking};
 use switchback::ids::{Generation, Serial};
 use switchback::snapshot::{
@@ -179,14 +179,16 @@ fn snapshot(origin: &str, text: &str, services: Vec<ServiceSpec>, settings: Sett
     let origin: Name = origin.parse().unwrap();
     let mut include = |path: &str| Err(format!("no includes here: {path}"));
     let file = parse("zone", text.as_bytes(), &origin, &mut include).unwrap();
-    Snapshot::build(&SnapshotSpec {
+    let mut snapshot = Snapshot::build(&SnapshotSpec {
         generation: Generation(1),
         settings: Arc::new(settings),
         zones: vec![(file.zone, Serial(1))],
         services,
         servers: Vec::new(),
     })
-    .unwrap()
+    .unwrap();
+    compile(&mut snapshot);
+    snapshot
 }
 
 /// A query with EDNS and these options.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use switchback::answer::compile;
 use switchback::clock;
 use switchback::failover::{Publication, RankedPool, RankedServer, Ranking};
 use switchback::ids::{Generation, Serial};
@@ -25,6 +26,7 @@ pub(crate) fn measure(count: usize, rounds: usize) {
         .collect();
     let begun = clock::mono();
     let mut snapshot = Snapshot::build(&spec(&zones, 1)).unwrap();
+    compile(&mut snapshot);
     let first = clock::mono().since(begun);
     let mut all: Vec<Duration> = (0..rounds)
         .map(|round| {
@@ -34,6 +36,7 @@ pub(crate) fn measure(count: usize, rounds: usize) {
             let serials = vec![Serial(number); count];
             let next = snapshot.moved(Generation(number.into()), &changed, serials);
             snapshot = next.unwrap();
+            compile(&mut snapshot);
             clock::mono().since(begun)
         })
         .collect();

@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use hickory_proto::op::Message;
-use switchback::answer::{Asker, Transport, respond};
+use switchback::answer::{Asker, Transport, compile, respond};
 use switchback::ids::{Generation, Serial};
 use switchback::snapshot::{CookieSecret, Cookies, Settings, ShortText, Snapshot, SnapshotSpec};
 use switchback::time::Wall;
@@ -52,7 +52,11 @@ fn ask(packet: &[u8], transport: Transport) -> Option<Vec<u8>> {
         now: Wall(1_800_000_000_000),
         idle: None,
     };
-    if respond(snapshot(), packet, &asker, &mut out) {
+    let [compiled, engine] = snapshots();
+    let mut of_engine = Vec::new();
+    let answered = respond(engine, packet, &asker, &mut of_engine);
+    if respond(compiled, packet, &asker, &mut out) {
+        assert!(answered && out == of_engine, "compiled or not, the same");
         return Some(out);
     }
     assert!(out.is_empty(), "no response, yet octets");
@@ -106,24 +110,31 @@ fn check_response(packet: &[u8], response: &[u8], transport: Transport) {
     }
 }
 
-fn snapshot() -> &'static Snapshot {
-    static SNAPSHOT: OnceLock<Snapshot> = OnceLock::new();
-    SNAPSHOT.get_or_init(|| {
-        let load = |(origin, text): (&str, &[u8])| {
-            let origin: Name = origin.parse().unwrap();
-            let mut include = |_: &str| Err("no includes".to_owned());
-            let file = zone::parse("zone", text, &origin, &mut include).unwrap();
-            (file.zone, Serial(7))
-        };
-        Snapshot::build(&SnapshotSpec {
-            generation: Generation(1),
-            settings: Arc::new(settings()),
-            zones: ZONES.into_iter().map(load).collect(),
-            services: Vec::new(),
-            servers: Vec::new(),
-        })
-        .unwrap()
+/// One compiled and one not.
+fn snapshots() -> &'static [Snapshot; 2] {
+    static SNAPSHOTS: OnceLock<[Snapshot; 2]> = OnceLock::new();
+    SNAPSHOTS.get_or_init(|| {
+        let mut compiled = built();
+        compile(&mut compiled);
+        [compiled, built()]
     })
+}
+
+fn built() -> Snapshot {
+    let load = |(origin, text): (&str, &[u8])| {
+        let origin: Name = origin.parse().unwrap();
+        let mut include = |_: &str| Err("no includes".to_owned());
+        let file = zone::parse("zone", text, &origin, &mut include).unwrap();
+        (file.zone, Serial(7))
+    };
+    Snapshot::build(&SnapshotSpec {
+        generation: Generation(1),
+        settings: Arc::new(settings()),
+        zones: ZONES.into_iter().map(load).collect(),
+        services: Vec::new(),
+        servers: Vec::new(),
+    })
+    .unwrap()
 }
 
 /// All that a response can take from the server.

@@ -2,11 +2,13 @@
 
 use super::edns::Opt;
 use super::query::{HEADER, QUESTION, Query};
-use super::resolve::{Answer, Entry, Owner};
+use super::resolve::{Answer, Entry, Owner, Rcode};
 use crate::ids::Serial;
-use crate::zone::Rrset;
 use crate::zone::rdata::{host, layout};
+use crate::zone::{Rrset, is_below};
 
+/// The owner that stands in the question: a pointer to it.
+pub(super) const TO_QUESTION: [u8; 2] = [0xc0, 12];
 /// A pointer reaches so far (RFC 1035 section 4.1.4).
 const MAX_POINTER: usize = 0x3fff;
 /// So many places that a pointer may point at are remembered.
@@ -22,19 +24,48 @@ pub fn encode(
     limit: usize,
     out: &mut Vec<u8>,
 ) {
+    begin(query, out);
+    let room = limit.saturating_sub(opt.map_or(0, Opt::len));
+    let (mut counts, truncated) = sections(query, answer, room, out, None);
+    if let Some(opt) = opt {
+        opt.write(answer.rcode, answer.extended, limit, out);
+        counts[2] += 1;
+    }
+    let flags = Flags {
+        rcode: answer.rcode,
+        authoritative: answer.authoritative,
+        truncated: truncated || answer.over_stream,
+    };
+    header(query, flags, counts, out);
+}
+
+/// The beginning of a response, with room for its header.
+pub(super) fn begin(query: &Query<'_>, out: &mut Vec<u8>) {
     out.clear();
     out.extend_from_slice(&[0; HEADER]);
     out.extend_from_slice(query.question);
+}
+
+/// Appends the sections to a message that has its question, up to `room` octets in all. How many
+/// records each has, and whether something required was left out. `moving` takes where pointers
+/// stand that depend on the length of the question.
+pub(super) fn sections(
+    query: &Query<'_>,
+    answer: &Answer<'_>,
+    room: usize,
+    out: &mut Vec<u8>,
+    moving: Option<&mut Vec<usize>>,
+) -> ([u16; 3], bool) {
+    let base = query.qname.len().saturating_sub(answer.base);
     let mut writer = Writer {
         out,
-        limit: limit.saturating_sub(opt.map_or(0, Opt::len)),
+        limit: room,
         class: query.qclass.to_be_bytes(),
+        qname: query.qname,
+        shared: query.qname.get(base..).unwrap_or(&[]),
         targets: Targets::default(),
+        moving,
     };
-    if !query.question.is_empty() {
-        writer.remember(query.qname, QUESTION);
-    }
-    let mut truncated = answer.over_stream;
     let mut counts = [0u16; 3];
     let answers = answer.answer.iter().map(|entry| (entry, 0));
     let authority = answer.authority.iter().map(|entry| (entry, 1));
@@ -42,33 +73,31 @@ pub fn encode(
     for (entry, section) in answers.chain(authority).chain(additional) {
         let records = writer.rrset(entry);
         if records.is_none() && entry.required {
-            truncated = true;
-            break;
+            return (counts, true);
         }
         if let Some(count) = counts.get_mut(section) {
             *count += records.unwrap_or(0);
         }
     }
-    if let Some(opt) = opt {
-        opt.write(answer.rcode, answer.extended, limit, out);
-        counts[2] += 1;
-    }
-    header(query, answer, truncated, counts, out);
+    (counts, false)
 }
 
-fn header(
-    query: &Query<'_>,
-    answer: &Answer<'_>,
-    truncated: bool,
-    counts: [u16; 3],
-    out: &mut [u8],
-) {
+/// What the header says beside the counts.
+#[derive(Clone, Copy)]
+pub(super) struct Flags {
+    pub(super) rcode: Rcode,
+    pub(super) authoritative: bool,
+    pub(super) truncated: bool,
+}
+
+/// Writes the header where [`begin`] left room for it.
+pub(super) fn header(query: &Query<'_>, of: Flags, counts: [u16; 3], out: &mut [u8]) {
     let [id0, id1, asked, ..] = query.header;
     // QR, the opcode and RD as asked, AA and TC.
     let mut flags = 0x80 | (asked & 0x79);
-    flags |= u8::from(answer.authoritative) << 2 | u8::from(truncated) << 1;
+    flags |= u8::from(of.authoritative) << 2 | u8::from(of.truncated) << 1;
     // RA, Z, AD and CD are clear: nothing here recurses or validates (RFC 4035 section 3.1.6).
-    let more = u8::try_from(answer.rcode.number() & 0xf).unwrap_or(0);
+    let more = u8::try_from(of.rcode.number() & 0xf).unwrap_or(0);
     let questions = u16::from(!query.question.is_empty());
     let mut octets = [id0, id1, flags, more, 0, 0, 0, 0, 0, 0, 0, 0];
     let all = [questions, counts[0], counts[1], counts[2]];
@@ -85,8 +114,12 @@ struct Writer<'o> {
     limit: usize,
     /// That of the question: nothing of another is ever answered.
     class: [u8; 2],
-    /// Offsets at which a name, or the rest of one, is written out.
+    /// The name in the question, and the rest of it that others may be compressed against.
+    qname: &'o [u8],
+    shared: &'o [u8],
+    /// Offsets behind the question at which a name, or the rest of one, is written out.
     targets: Targets,
+    moving: Option<&'o mut Vec<usize>>,
 }
 
 /// The first [`MAX_TARGETS`] offsets that a pointer may point at, without the heap.
@@ -114,7 +147,7 @@ impl Targets {
 
     fn find(&self, is_it: impl Fn(u16) -> bool) -> Option<u16> {
         let offsets = self.offsets.get(..self.count).unwrap_or(&[]);
-        offsets.iter().copied().find(|offset| is_it(*offset))
+        offsets.iter().rev().copied().find(|offset| is_it(*offset))
     }
 }
 
@@ -137,7 +170,7 @@ impl Writer<'_> {
 
     fn record(&mut self, entry: &Entry<'_>, rdata: &[u8]) {
         match &entry.owner {
-            Owner::Question => self.pointer(u16::try_from(QUESTION).unwrap_or(0)),
+            Owner::Question => self.out.extend_from_slice(&TO_QUESTION),
             Owner::Stored(_) | Owner::Made(_) => self.name(entry.owner.wire(&[])),
         }
         self.out.extend_from_slice(&entry.rtype.to_be_bytes());
@@ -197,7 +230,7 @@ impl Writer<'_> {
                 self.out.push(0);
                 return;
             }
-            if let Some(at) = self.targets.find(|at| self.stands_at(rest, at)) {
+            if let Some(at) = self.known(rest) {
                 self.pointer(at);
                 return;
             }
@@ -210,15 +243,17 @@ impl Writer<'_> {
         }
     }
 
-    /// Remembers a name written at `at`, and each of its rests.
-    fn remember(&mut self, wire: &[u8], at: usize) {
-        let mut offset = 0;
-        while let Some(&length) = wire.get(offset)
-            && length > 0
-        {
-            self.target(at + offset);
-            offset += 1 + usize::from(length);
-        }
+    /// Where the name `wire` stands already. What was written last comes first: the addresses of
+    /// a host point at the record that names it, whatever the question is.
+    fn known(&self, wire: &[u8]) -> Option<u16> {
+        let behind = self.targets.find(|at| self.stands_at(wire, at));
+        behind.or_else(|| self.in_question(wire))
+    }
+
+    fn in_question(&self, wire: &[u8]) -> Option<u16> {
+        let is_it = is_below(self.shared, wire);
+        let at = self.qname.len().checked_sub(wire.len()).filter(|_| is_it)?;
+        u16::try_from(QUESTION + at).ok()
     }
 
     fn target(&mut self, at: usize) {
@@ -230,6 +265,9 @@ impl Writer<'_> {
     }
 
     fn pointer(&mut self, at: u16) {
+        if let Some(moving) = &mut self.moving {
+            moving.push(self.out.len());
+        }
         self.out.extend_from_slice(&(0xc000 | at).to_be_bytes());
     }
 

@@ -4,14 +4,16 @@
 //! which is a value, and [`encode()`] writes it. [`respond`] is the four together. To read the
 //! algorithm of RFC 1034 section 4.3.2, read `resolve`; for EDNS options, `edns`.
 //!
-//! What is to come has its place: DNSSEC adds RRsets to an [`Answer`] where `resolve` concludes; a
-//! compiled answer replaces `resolve` and leaves the others as they are.
+//! Between `gate` and `resolve` stands `compiled`: what [`compile`] has written out before anybody
+//! asked goes out from there, and the others stay as they are. What is to come has its place too:
+//! DNSSEC adds RRsets to an [`Answer`] where `resolve` concludes.
 //!
 //! Invariants: no packet makes it panic; a response is never answered; the question goes back
 //! octet for octet; an RRset is whole or absent; only what the answer needs sets TC.
 
 mod additional;
 mod chaos;
+mod compiled;
 mod cookie;
 mod edns;
 mod encode;
@@ -22,6 +24,7 @@ mod query;
 mod resolve;
 mod row;
 
+pub use compiled::compile;
 pub use cookie::Cookie;
 pub use edns::{Edns, ExtendedError, Opt};
 pub use encode::encode;
@@ -100,13 +103,15 @@ pub fn respond_within(
     };
     let settings = snapshot.settings();
     let cookie = gate::judge(settings, &query, asker);
-    let answer = refused
-        .or_else(|| gate::settled(settings, &query, cookie, asker.transport))
-        .unwrap_or_else(|| answer(snapshot, &query));
+    let settled = refused.or_else(|| gate::settled(settings, &query, cookie, asker.transport));
     let opt = gate::opt(settings, &query, cookie, asker);
     let client = query.edns.map(|edns| edns.udp_payload);
     let limit = asker.transport.limit(client, settings.udp_payload);
     let limit = limit.saturating_sub(room);
+    if settled.is_none() && compiled::write(snapshot, &query, opt.as_ref(), limit, out) {
+        return true;
+    }
+    let answer = settled.unwrap_or_else(|| answer(snapshot, &query));
     encode(&query, &answer, opt.as_ref(), limit, out);
     true
 }

@@ -38,6 +38,23 @@ pub struct Refusal<'p> {
 }
 
 impl Query<'_> {
+    /// The query that asks this question and nothing else.
+    pub(super) fn of_question<'p>(
+        question: &'p [u8],
+        qname: &'p [u8],
+        qtype: u16,
+        qclass: u16,
+    ) -> Query<'p> {
+        Query {
+            header: [0; HEADER],
+            question,
+            qname,
+            qtype,
+            qclass,
+            edns: None,
+        }
+    }
+
     /// The opcode.
     #[must_use]
     pub fn opcode(&self) -> u8 {

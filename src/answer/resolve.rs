@@ -83,6 +83,9 @@ pub struct Answer<'s> {
     pub authoritative: bool,
     /// TC, whatever fits: the client is to ask again over a stream.
     pub over_stream: bool,
+    /// How many octets at the end of the question's name other names may be compressed against:
+    /// those of the owner that it was answered with, which all who get the same answer share.
+    pub base: usize,
     /// Why, for those who read it.
     pub extended: Option<ExtendedError>,
     /// The answer section.
@@ -129,6 +132,7 @@ impl<'s> Answer<'s> {
             rcode,
             authoritative: false,
             over_stream: false,
+            base: usize::MAX,
             extended: None,
             answer: Row::new(),
             authority: Row::new(),
@@ -265,16 +269,28 @@ impl<'s> Resolver<'s, '_> {
             }
         }
         if place.exact {
+            if key.wire().starts_with(b"\x01*") {
+                // As for the names that are made of it.
+                self.share(&owner, key.suffix(place.encloser.saturating_sub(1)).len());
+            }
             return self.name_found(owner, zone, place);
         }
         // RFC 4592 section 3.3: the source of synthesis is `*` right below the encloser.
         if place.has_wildcard() {
             let source = zone.find(&key.child_of_suffix(place.encloser, b"*"));
             if source.exact {
+                self.share(&owner, key.suffix(place.encloser).len());
                 return self.name_found(owner, zone, source);
             }
         }
         State::Miss(zone, place)
+    }
+
+    /// Lets names be compressed against so much of the question's, if that is what `owner` is.
+    fn share(&mut self, owner: &Owner<'_>, octets: usize) {
+        if matches!(owner, Owner::Question) {
+            self.answer.base = octets;
+        }
     }
 
     /// The zone for a name. The DS of an apex lives on the parent's side of the cut (RFC 4035
@@ -390,6 +406,7 @@ impl<'s> Resolver<'s, '_> {
             State::Delegation(zone, cut) => {
                 if self.answer.answer.is_empty() {
                     self.answer.authoritative = false;
+                    self.answer.base = cut.owner().len();
                 }
                 if let Some(servers) = cut.rrset(rtype::NS) {
                     let owner = Owner::Stored(cut.owner());
@@ -414,6 +431,9 @@ impl<'s> Resolver<'s, '_> {
 
     /// The SOA that says how long the absence may be kept (RFC 2308 section 3).
     fn deny(&mut self, zone: ServedZone<'s>, place: &Place<'s>) {
+        if self.answer.answer.is_empty() {
+            self.answer.base = zone.apex().len();
+        }
         if let Some(soa) = zone.soa() {
             let mut entry = Entry::of(zone, Owner::Stored(zone.apex()), soa);
             entry.ttl = zone.negative_ttl(place);

@@ -222,3 +222,40 @@ fn a_zone_without_data_is_a_failure_that_says_why() {
         assert_eq!((out[2] & 0x04, out[3] & 0xf, out[7]), (4, 0, 1));
     }
 }
+
+#[test]
+fn what_needs_no_decision_is_compiled_and_nothing_else_is() {
+    let mut snapshot = snapshot();
+    compile(&mut snapshot);
+    for (name, rtype, expected) in [
+        ("w.a.test.", 1, true),
+        ("w.a.test.", 28, true),
+        ("W.A.test.", 1, true),
+        ("a.test.", 6, true),
+        ("a.test.", 2, true),
+        ("_s._tcp.a.test.", 33, true),
+        ("_tcp.a.test.", 33, true),
+        ("nowhere.a.test.", 1, true),
+        ("x.cut.a.test.", 1, true),
+        ("x.long.a.test.", 1, false),
+        ("a.test.", 255, false),
+        ("cut.a.test.", 43, false),
+        ("b.test.", 1, false),
+    ] {
+        let packet = ask(name, rtype, &[OPT]);
+        let query = read(&packet).unwrap().unwrap();
+        let mut out = Vec::new();
+        let written = compiled::write(&snapshot, &query, None, 65_535, &mut out);
+        assert_eq!(written, expected, "{name} {rtype}");
+    }
+    // What does not fit is for the engine to cut.
+    let packet = ask("x.cut.a.test.", 1, &[]);
+    let query = read(&packet).unwrap().unwrap();
+    assert!(!compiled::write(
+        &snapshot,
+        &query,
+        None,
+        512,
+        &mut Vec::new()
+    ));
+}

@@ -12,6 +12,7 @@ use super::histories::{Digests, Prepared, begin_anew, carry_on, restore};
 use super::history_total::Grown;
 use super::retired::Retired;
 use super::secondaries::Followed;
+use crate::answer::compile;
 use crate::config::{Config, Secondaries};
 use crate::failover::{Policy, Publication};
 use crate::ids::{Generation, Serial, ServerName, ServiceName};
@@ -212,6 +213,7 @@ impl Publisher {
         let generation = numbers.draw(&ground, &ground.all_groups(), &mut serials, disk)?;
         let mut snapshot = ground.snapshot(generation, &serials, &publications)?;
         let (stored, mut digests) = (disk.histories()?, Digests::default());
+        compile(&mut snapshot);
         let writes = restore(stored, &mut snapshot, &ground.secondaries, &mut digests);
         disk.note_histories(writes);
         let mut grown = Grown::default();
@@ -369,6 +371,7 @@ impl Publisher {
         if let Some(ground) = ground {
             self.ground = ground;
         }
+        compile(&mut snapshot);
         let before = self.snapshots.load();
         let (who, digests) = (&self.ground.secondaries, &mut self.digests);
         let writes = carry_on(&before, &mut snapshot, who, prepared, digests);

@@ -13,6 +13,7 @@
 //! published set that would send partners nowhere.
 
 mod apexes;
+mod compiled;
 mod guard;
 mod layout;
 mod replication;
@@ -21,6 +22,7 @@ mod sets;
 mod settings;
 mod spec;
 
+pub use compiled::{Asked, Body, Compiled, Fixed};
 pub use guard::GuardViolation;
 pub use replication::{Network, NetworkError, Permit, Replication, Target};
 pub use served::{Place, ServedZone, Source};
@@ -30,7 +32,7 @@ pub use spec::{ServiceRecord, ServiceSpec, SnapshotSpec};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use self::layout::Layout;
+use self::layout::{Layout, SetKind};
 use self::sets::{LiveSet, live_sets};
 use crate::failover::Publication;
 use crate::ids::{Generation, Serial, ServiceName};
@@ -51,6 +53,7 @@ pub struct Snapshot {
     /// By the place of the zone.
     replications: BTreeMap<usize, Replication>,
     has_targets: bool,
+    compiled: Compiled,
 }
 
 impl Snapshot {
@@ -87,6 +90,7 @@ impl Snapshot {
             serials,
             replications: BTreeMap::new(),
             has_targets: false,
+            compiled: Compiled::default(),
         })
     }
 
@@ -109,15 +113,72 @@ impl Snapshot {
                 None => Arc::clone(before),
             })
             .collect();
+        let sets = live_sets(&self.layout, &publications, &self.sets)?;
+        let compiled = Compiled {
+            fixed: Arc::clone(&self.compiled.fixed),
+            sets: self.still_compiled(&sets),
+        };
         Ok(Snapshot {
             generation,
             layout: Arc::clone(&self.layout),
-            sets: live_sets(&self.layout, &publications, &self.sets)?,
+            sets,
             publications,
             serials,
             replications: BTreeMap::new(),
             has_targets: false,
+            compiled,
         })
+    }
+
+    /// The bodies of sets that are still right among the new `sets`: all addresses are as they
+    /// were, and the set is.
+    fn still_compiled(&self, sets: &[Arc<LiveSet>]) -> Vec<Option<Arc<Body>>> {
+        let kinds = self.layout.sets.iter();
+        let pairs = kinds.zip(self.sets.iter().zip(sets));
+        let mut moved = pairs.filter(|(_, (before, set))| !Arc::ptr_eq(before, set));
+        if moved.any(|(spec, _)| !matches!(spec.kind, SetKind::Srv(..))) {
+            return Vec::new();
+        }
+        let pairs = self.sets.iter().zip(sets).zip(&self.compiled.sets);
+        let still = pairs.map(|((before, set), body)| {
+            let body = body.as_ref().filter(|_| Arc::ptr_eq(before, set));
+            body.map(Arc::clone)
+        });
+        still.collect()
+    }
+
+    /// The owners of sets of SRV records whose answers are not compiled yet, one for each, with
+    /// the number of the set.
+    #[must_use]
+    pub fn to_compile(&self) -> Vec<(usize, Name)> {
+        let sets = self.layout.sets.iter().enumerate();
+        let missing = sets.filter(|(number, spec)| {
+            let has_body = self.compiled.sets.get(*number).is_some_and(Option::is_some);
+            matches!(spec.kind, SetKind::Srv(..)) && !has_body
+        });
+        missing
+            .map(|(number, spec)| (number, spec.owner.clone()))
+            .collect()
+    }
+
+    /// Whether the static data is compiled.
+    #[must_use]
+    pub fn has_fixed(&self) -> bool {
+        self.compiled.fixed.negative.len() == self.layout.zones.len()
+    }
+
+    /// Takes what static data is answered with.
+    pub fn set_fixed(&mut self, fixed: Fixed) {
+        self.compiled.fixed = Arc::new(fixed);
+    }
+
+    /// Takes what a set is answered with.
+    pub fn set_body(&mut self, number: usize, body: Body) {
+        let bodies = &mut self.compiled.sets;
+        bodies.resize(self.sets.len(), None);
+        if let Some(place) = bodies.get_mut(number) {
+            *place = Some(Arc::new(body));
+        }
     }
 
     /// The number of this snapshot.

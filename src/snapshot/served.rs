@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::compiled::{Asked, Body};
 use super::layout::{LaidZone, set_at, set_number};
 use super::sets::LiveSet;
 use super::{Replication, Snapshot};
@@ -68,6 +69,22 @@ impl<'s> Place<'s> {
         }
     }
 
+    /// The compiled answer to a question for a type here, if there is one.
+    #[must_use]
+    pub fn body(&self, zone: ServedZone<'s>, rtype: u16) -> Option<&'s Body> {
+        let compiled = &self.snapshot.compiled;
+        match self.owned.and_then(|node| set_at(&node, rtype)) {
+            Some(number) => compiled.sets.get(number)?.as_deref(),
+            None => zone.body(&self.fixed?, Asked::Type(rtype)),
+        }
+    }
+
+    /// Whether something here is of this generation alone.
+    #[must_use]
+    pub fn is_owned(&self) -> bool {
+        self.owned.is_some()
+    }
+
     /// Some RRset, if there is any: the answer to ANY (RFC 8482 section 4.1). One of this
     /// generation's before a static one, then the lowest type.
     #[must_use]
@@ -108,6 +125,26 @@ impl<'s> ServedZone<'s> {
     #[must_use]
     pub fn is(self, other: ServedZone<'_>) -> bool {
         std::ptr::eq(self.laid, other.laid)
+    }
+
+    /// The place of the zone in [`Snapshot::zones`].
+    #[must_use]
+    pub fn number(self) -> usize {
+        self.at
+    }
+
+    /// What is compiled of a static node.
+    #[must_use]
+    pub fn body(self, node: &Node<'_>, asked: Asked) -> Option<&'s Body> {
+        let fixed = &self.snapshot.compiled.fixed;
+        fixed.nodes.get(&(self.at, node.index(), asked))
+    }
+
+    /// The compiled SOA of a negative answer, whose TTL is that of the record.
+    #[must_use]
+    pub fn negative_body(self) -> Option<&'s Body> {
+        let fixed = &self.snapshot.compiled.fixed;
+        fixed.negative.get(self.at)?.as_ref()
     }
 
     /// The primaries of a zone that is transferred; none for a zone of our own.

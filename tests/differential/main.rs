@@ -7,6 +7,7 @@
 )]
 
 mod amplification;
+mod compiled;
 mod differences;
 mod generate;
 mod message;

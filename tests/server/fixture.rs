@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query};
 use hickory_proto::rr::{Name, RData, RecordType};
+use switchback::answer::compile;
 use switchback::failover::{Publication, RankedPool, RankedServer, Ranking};
 use switchback::ids::{Generation, Serial};
 use switchback::snapshot::{
@@ -40,6 +41,21 @@ pub(crate) fn snapshot(generation: u16) -> Arc<Snapshot> {
 
 /// The same of another master file.
 pub(crate) fn snapshot_of(text: &str, generation: u16) -> Arc<Snapshot> {
+    let mut snapshot = built(text, generation);
+    compile(&mut snapshot);
+    Arc::new(snapshot)
+}
+
+/// The snapshot number `generation` as it is before it is compiled.
+#[allow(
+    dead_code,
+    reason = "not every test that includes this file asks for it"
+)]
+pub(crate) fn uncompiled(generation: u16) -> Arc<Snapshot> {
+    Arc::new(built(TEXT, generation))
+}
+
+fn built(text: &str, generation: u16) -> Snapshot {
     let origin = zone::Name::from_text(ZONE.as_bytes(), None).unwrap();
     let file = zone::parse("contoso.test.zone", text.as_bytes(), &origin, &mut |_| {
         Err("nothing is included".to_owned())
@@ -76,7 +92,7 @@ pub(crate) fn snapshot_of(text: &str, generation: u16) -> Arc<Snapshot> {
         }],
         servers: Vec::new(),
     };
-    Arc::new(Snapshot::build(&spec).unwrap())
+    Snapshot::build(&spec).unwrap()
 }
 
 /// A server that says who it is.
