@@ -43,6 +43,11 @@ pub fn event(event: &Event) {
             to: Health::Down | Health::Degraded,
             ..
         }
+        | Event::ApprovalWanted { .. }
+        | Event::OrderVoid { .. }
+        | Event::Withdrawn {
+            approved: Some(_), ..
+        }
         | Event::Uplink { up: false, .. } => warn!("{event}"),
         Event::OperationEnded {
             phase: Phase::Halted(_) | Phase::NeedsHuman(_),
@@ -58,6 +63,8 @@ pub fn event(event: &Event) {
         | Event::Reasoning { .. }
         | Event::Uplink { .. }
         | Event::Override { .. }
+        | Event::Answered { .. }
+        | Event::Withdrawn { .. }
         | Event::Readmitted { .. } => info!("{event}"),
     }
 }

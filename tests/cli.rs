@@ -21,6 +21,8 @@ const COMMANDS: &[&str] = &[
     "freeze",
     "thaw",
     "overrides",
+    "approve",
+    "reject",
     "readmit",
     "verify",
     "drill",

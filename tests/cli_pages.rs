@@ -200,6 +200,7 @@ fn well() -> Status {
             since: ago_s(7200),
             because: "edgepool1 is the most preferred pool that is up".to_owned(),
             operation: None,
+            proposal: None,
             halted: None,
             ineligible: Vec::new(),
             overrides: Vec::new(),

@@ -7,6 +7,8 @@
 mod dice;
 #[path = "failover/exhaustive.rs"]
 mod exhaustive;
+#[path = "failover/given.rs"]
+mod given;
 #[path = "failover/oracle.rs"]
 mod oracle;
 #[path = "failover/plans.rs"]
@@ -23,6 +25,8 @@ mod simulation;
 mod steps;
 #[path = "failover/truth_table.rs"]
 mod truth_table;
+#[path = "failover/truth_table_modes.rs"]
+mod truth_table_modes;
 #[path = "failover/truth_table_operators.rs"]
 mod truth_table_operators;
 #[path = "failover/truth_table_servers.rs"]

@@ -66,9 +66,12 @@ pub enum Request {
         /// The new pool. Absent: the best of the others.
         #[serde(default)]
         to: Option<PoolName>,
-        /// Whether to go to a pool that does not serve.
+        /// Whether to go to a pool of which nothing is known, or that is active for another service.
         #[serde(default)]
         force: bool,
+        /// Whether not to wait until the old answer has left the caches.
+        #[serde(default)]
+        now: bool,
         /// Who, and why.
         by: Claim,
     },
@@ -76,9 +79,12 @@ pub enum Request {
     Failback {
         /// The service.
         service: ServiceName,
-        /// Whether to go to a pool that does not serve.
+        /// As for [`Request::Failover`].
         #[serde(default)]
         force: bool,
+        /// As for [`Request::Failover`].
+        #[serde(default)]
+        now: bool,
         /// Who, and why.
         by: Claim,
     },
@@ -92,6 +98,9 @@ pub enum Request {
         /// Whether it may leave a service without a pool that serves.
         #[serde(default)]
         force: bool,
+        /// As for [`Request::Failover`].
+        #[serde(default)]
+        now: bool,
         /// Who, and why.
         by: Claim,
     },
@@ -111,6 +120,9 @@ pub enum Request {
         /// When it ends by itself.
         #[serde(default)]
         for_s: Option<u64>,
+        /// As for [`Request::Failover`].
+        #[serde(default)]
+        now: bool,
         /// Who, and why.
         by: Claim,
     },
@@ -135,6 +147,20 @@ pub enum Request {
     Thaw {
         /// The service.
         service: ServiceName,
+        /// Who, and why.
+        by: Claim,
+    },
+    /// Let a move begin that waits for a word, or for caches.
+    Approve {
+        /// The service, or the number of the operation that it would become: `op-7`.
+        what: String,
+        /// Who, and why.
+        by: Claim,
+    },
+    /// Take such a move back.
+    Reject {
+        /// The service, or the number of the operation that it would become: `op-7`.
+        what: String,
         /// Who, and why.
         by: Claim,
     },
@@ -169,6 +195,8 @@ impl Request {
         "unpin",
         "freeze",
         "thaw",
+        "approve",
+        "reject",
         "readmit",
     ];
 }
@@ -200,6 +228,8 @@ mod tests {
             format!(r#""unpin","service":"{service}",{}"#, by()),
             format!(r#""freeze","service":"{service}",{}"#, by()),
             format!(r#""thaw","service":"{service}",{}"#, by()),
+            format!(r#""approve","what":"op-7",{}"#, by()),
+            format!(r#""reject","what":"op-7",{}"#, by()),
             format!(r#""readmit","service":"{service}","pool":"p1",{}"#, by()),
         ];
         assert_eq!(lines.len(), Request::VERBS.len());

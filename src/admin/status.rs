@@ -311,6 +311,9 @@ pub struct ServiceStatus {
     pub because: String,
     /// The operation under way, else the last one since the start, with `ended` set.
     pub operation: Option<OperationStatus>,
+    /// The move that waits for a person's word.
+    #[serde(default)]
+    pub proposal: Option<ProposalStatus>,
     /// Set when a runbook halted and nobody has dealt with it.
     pub halted: Option<Halt>,
     /// Pools that are no target until somebody says otherwise.
@@ -319,6 +322,23 @@ pub struct ServiceStatus {
     pub overrides: Vec<String>,
     /// Moves of the active pool within the last hour.
     pub moves_in_the_last_hour: u32,
+}
+
+/// A move that waits for a person's word.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProposalStatus {
+    /// The operation that it becomes: what `approve` and `reject` are told.
+    pub id: OperationId,
+    /// The pool that federation would leave.
+    pub from: PoolName,
+    /// The pool that it would move to.
+    pub to: PoolName,
+    /// Why, in a sentence.
+    pub because: String,
+    /// Since when it waits.
+    pub since: Wall,
+    /// `approved` or `rejected`, by whom and why; absent while nobody has said anything.
+    pub word: Option<String>,
 }
 
 /// One pool as published.
@@ -473,6 +493,9 @@ impl ServiceStatus {
     /// Whether somebody should look at it now.
     #[must_use]
     pub fn needs_a_human(&self) -> bool {
-        self.halted.is_some() || !self.ineligible.is_empty()
+        let asks = self.proposal.as_ref();
+        asks.is_some_and(|proposal| proposal.word.is_none())
+            || self.halted.is_some()
+            || !self.ineligible.is_empty()
     }
 }

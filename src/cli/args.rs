@@ -12,7 +12,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(super) use orders::{
-    By, Drain, Failback, Failover, Freeze, Overrides, Pin, Readmit, Thaw, Undrain, Unpin,
+    Approve, By, Drain, Failback, Failover, Freeze, Overrides, Pin, Readmit, Reject, Thaw, Undrain,
+    Unpin,
 };
 pub(super) use outside::{Drill, Resolvers, Verify};
 pub(super) use past::{Export, History, HistoryForm, Show, Simulate};
@@ -98,6 +99,10 @@ pub enum Command {
     Show(Show),
     /// Replay a scenario with the same or other settings, in virtual time
     Simulate(Simulate),
+    /// Let a move begin that waits for a person's word, or for caches
+    Approve(Approve),
+    /// Take a move back that waits for a person's word, or for caches
+    Reject(Reject),
     /// Make a pool a target again on which a runbook had halted
     Readmit(Readmit),
     /// See a service as its partners do: delegation, name servers, answers, edges, certificates

@@ -131,8 +131,8 @@ impl<'a> Trail<'a> {
             .operation
             .as_ref()
             .is_some_and(|operation| operation.ended.is_none());
-        let begun = self.moving.operation.is_some() || self.operation.is_some();
-        !under_way && (begun || has_arrived(self.moving, service) || service.halted.is_some())
+        let waits = matches!(service.mode.as_str(), "waiting" | "wants approval");
+        !under_way && (!waits || has_arrived(self.moving, service))
     }
 
     fn tell(&mut self, service: &ServiceStatus) -> Result<(), CommandError> {
@@ -184,10 +184,12 @@ impl<'a> Trail<'a> {
 
     /// Says something once, until something else is to be said.
     fn note(&mut self, because: &str) -> Result<(), CommandError> {
-        if self.silent || self.because == because {
-            return Ok(());
+        // The time that is left is no news.
+        let news: String = because.chars().filter(|c| !c.is_ascii_digit()).collect();
+        if self.silent || self.because == news {
+            return self.countdown(because);
         }
-        because.clone_into(&mut self.because);
+        self.because = news;
         let line = format!("  {}: {}", self.moving.service, tame(because));
         let line = self.out.paint().odd(&line);
         self.line(&line)
@@ -205,6 +207,18 @@ impl<'a> Trail<'a> {
         if std::mem::take(&mut self.open_line) {
             write!(self.out, "\r\x1b[K")?;
         }
+        Ok(())
+    }
+
+    /// A line that is written over: what is waited for.
+    fn countdown(&mut self, because: &str) -> Result<(), CommandError> {
+        if self.silent || !self.out.is_terminal() {
+            return Ok(());
+        }
+        self.wipe()?;
+        write!(self.out, "  {}", self.out.paint().quiet(&tame(because)))?;
+        self.out.flush()?;
+        self.open_line = true;
         Ok(())
     }
 

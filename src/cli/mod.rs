@@ -108,6 +108,8 @@ fn run(command: Command, out: &mut Out) -> Result<Exit, CommandError> {
         Command::History(arguments) => past::history(&arguments, out),
         Command::Show(arguments) => past::show(&arguments, out),
         Command::Simulate(arguments) => simulate::run(&arguments, out),
+        Command::Approve(arguments) => order::approve(&arguments, out),
+        Command::Reject(arguments) => order::reject(&arguments, out),
         Command::Readmit(arguments) => order::readmit(&arguments, out),
         Command::Drill(arguments) => drill::run(&arguments, out),
         Command::Verify(arguments) => verify::run(&arguments, out),

@@ -4,7 +4,8 @@ use std::io::Write;
 use std::time::Duration;
 
 use super::args::{
-    By, Drain, Failback, Failover, Freeze, Overrides, Pin, Readmit, Thaw, Undrain, Unpin,
+    Approve, By, Drain, Failback, Failover, Freeze, Overrides, Pin, Readmit, Reject, Thaw, Undrain,
+    Unpin,
 };
 use super::ask::{ask, other_answer, write_json};
 use super::output::{CommandError, Out, complain};
@@ -16,6 +17,7 @@ pub(super) fn failover(arguments: &Failover, out: &mut Out) -> Result<Exit, Comm
         service: arguments.service.as_str().into(),
         to: arguments.to.as_deref().map(Into::into),
         force: arguments.force,
+        now: arguments.now,
         by: claim(&arguments.by, Some(&arguments.reason)),
     };
     give(&request, &arguments.by, !arguments.no_wait, out)
@@ -25,6 +27,7 @@ pub(super) fn failback(arguments: &Failback, out: &mut Out) -> Result<Exit, Comm
     let request = Request::Failback {
         service: arguments.service.as_str().into(),
         force: arguments.force,
+        now: arguments.now,
         by: claim(&arguments.by, arguments.reason.as_ref()),
     };
     give(&request, &arguments.by, !arguments.no_wait, out)
@@ -35,6 +38,7 @@ pub(super) fn drain(arguments: &Drain, out: &mut Out) -> Result<Exit, CommandErr
         what: arguments.what.clone(),
         for_s: arguments.period.map(whole_seconds),
         force: arguments.force,
+        now: arguments.now,
         by: claim(&arguments.by, Some(&arguments.reason)),
     };
     give(&request, &arguments.by, !arguments.no_wait, out)
@@ -53,6 +57,7 @@ pub(super) fn pin(arguments: &Pin, out: &mut Out) -> Result<Exit, CommandError> 
         service: arguments.service.as_str().into(),
         pool: arguments.pool.as_str().into(),
         for_s: arguments.period.map(whole_seconds),
+        now: arguments.now,
         by: claim(&arguments.by, Some(&arguments.reason)),
     };
     give(&request, &arguments.by, !arguments.no_wait, out)
@@ -82,6 +87,22 @@ pub(super) fn thaw(arguments: &Thaw, out: &mut Out) -> Result<Exit, CommandError
         by: claim(&arguments.by, arguments.reason.as_ref()),
     };
     give(&request, &arguments.by, true, out)
+}
+
+pub(super) fn approve(arguments: &Approve, out: &mut Out) -> Result<Exit, CommandError> {
+    let request = Request::Approve {
+        what: arguments.what.clone(),
+        by: claim(&arguments.by, arguments.reason.as_ref()),
+    };
+    give(&request, &arguments.by, !arguments.no_wait, out)
+}
+
+pub(super) fn reject(arguments: &Reject, out: &mut Out) -> Result<Exit, CommandError> {
+    let request = Request::Reject {
+        what: arguments.what.clone(),
+        by: claim(&arguments.by, arguments.reason.as_ref()),
+    };
+    give(&request, &arguments.by, false, out)
 }
 
 pub(super) fn readmit(arguments: &Readmit, out: &mut Out) -> Result<Exit, CommandError> {

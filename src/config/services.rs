@@ -11,7 +11,7 @@ use super::problem::{At, Notes};
 use super::spec::{FailbackSpec, FailoverSpec, List, RecordSpec, ServiceSpec, TtlSpec};
 use super::steps;
 use super::zones::Zones;
-use crate::failover::{Failback, OnHalt, Service, Standby, TtlRange};
+use crate::failover::{Failback, Mode, OnHalt, Service, Standby, TtlRange};
 use crate::ids::{PoolName, ServiceName};
 use crate::probe::Kind;
 use crate::runbook::{Act, Condition, Pause, Plan};
@@ -75,6 +75,8 @@ fn service(
         failover,
         failback,
         on_halt,
+        mode,
+        remind_every,
         steps,
     } = spec;
     let read = records.as_ref().map(|list| records_of(list, zones, notes));
@@ -108,8 +110,28 @@ fn service(
             .as_ref()
             .map_or(Duration::from_secs(5), |settle| settle.value),
         runbook,
+        mode: mode.as_ref().map_or(Mode::Automatic, |word| word.value),
+        remind_every: remind_of(remind_every.as_ref(), notes),
     };
     Some((service, read))
+}
+
+/// How often people are reminded: not so often that the log is nothing else.
+fn remind_of(every: Option<&At<Duration>>, notes: &mut Notes) -> Duration {
+    match every {
+        Some(every) if every.value < Duration::from_secs(10) => {
+            notes.error(
+                every.at,
+                format!(
+                    "'{}' reminds too often, at most every 10 s, write more",
+                    show(every.value)
+                ),
+            );
+            every.value
+        }
+        Some(every) => every.value,
+        None => Duration::from_secs(15 * 60),
+    }
 }
 
 const NO_FAILOVER: FailoverSpec = FailoverSpec {

@@ -11,7 +11,7 @@ use super::problem::{At, Notes};
 use super::reader::{Fields, FromToml, Item, one_of, wrong_type};
 use super::spec_steps::StepSpec;
 use super::spec_transfers::{KeySpec, PermitSpec, PrimarySpec, SecondariesTable, TargetSpec};
-use crate::failover::{OnHalt, Standby};
+use crate::failover::{Mode, OnHalt, Standby};
 use crate::probe::Kind;
 
 /// A list of values with places.
@@ -134,6 +134,8 @@ pub(super) struct ServiceSpec {
     pub(super) failover: Option<At<FailoverSpec>>,
     pub(super) failback: Option<At<FailbackSpec>>,
     pub(super) on_halt: Option<At<OnHalt>>,
+    pub(super) mode: Option<At<Mode>>,
+    pub(super) remind_every: Option<At<Duration>>,
     pub(super) steps: List<StepSpec>,
 }
 
@@ -380,6 +382,8 @@ impl FromToml for ServiceSpec {
             failover: fields.get("failover"),
             failback: fields.get("failback"),
             on_halt: fields.get("on_halt"),
+            mode: fields.get("mode"),
+            remind_every: fields.get("remind_every"),
             steps: list(&mut fields, "step"),
         };
         fields.finish();
@@ -439,6 +443,20 @@ impl FromToml for FailbackSpec {
         let after = fields.need("after");
         fields.finish();
         after.map(FailbackSpec::After)
+    }
+}
+
+impl FromToml for Mode {
+    fn from_toml(item: &Item<'_>, notes: &mut Notes) -> Option<Self> {
+        one_of(
+            item,
+            &[
+                ("automatic", Mode::Automatic),
+                ("approve", Mode::Approve),
+                ("observe", Mode::Observe),
+            ],
+            notes,
+        )
     }
 }
 

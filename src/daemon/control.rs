@@ -150,6 +150,8 @@ impl Control for Desk {
             | Request::Unpin { ref by, .. }
             | Request::Freeze { ref by, .. }
             | Request::Thaw { ref by, .. }
+            | Request::Approve { ref by, .. }
+            | Request::Reject { ref by, .. }
             | Request::Readmit { ref by, .. } => {
                 if let Some(fault) = by.fault() {
                     return Response::error(fault);

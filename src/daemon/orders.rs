@@ -7,8 +7,8 @@ use tokio::sync::oneshot;
 
 use super::core::{Core, send};
 use crate::admin::{Answer, InForce, Moving, Ordered, Request, Response, Said};
-use crate::failover::{Because, By, Order, Override, Subject};
-use crate::ids::{PoolName, ServerName, ServiceName};
+use crate::failover::{Because, By, Order, Override, Subject, Which};
+use crate::ids::{OperationId, PoolName, ServerName, ServiceName};
 use crate::time::Now;
 
 /// An order that was taken, and whoever waits to hear of it.
@@ -55,10 +55,12 @@ impl Core {
             Order::Clear { .. }
             | Order::Failover { .. }
             | Order::Failback { .. }
+            | Order::Approve { .. }
+            | Order::Reject { .. }
             | Order::Readmit { .. } => None,
         };
         let before = self.stands();
-        let (to, only) = goal(&put.order);
+        let (to, only) = self.goal(&put.order);
         let result = self.engine.handle_order(now, put.order.clone());
         let refused = result.err().map(|refusal| refusal.to_string());
         self.keep_order(now, put.order, refused.clone());
@@ -140,7 +142,11 @@ impl Core {
         let put = |order, done: String| Ok(Put { order, done });
         match request {
             Request::Failover {
-                service, to, force, ..
+                service,
+                to,
+                force,
+                now,
+                ..
             } => {
                 reasoned(
                     &by,
@@ -153,33 +159,89 @@ impl Core {
                         to,
                         by,
                         force,
+                        now,
                     },
                     done,
                 )
             }
-            Request::Failback { service, force, .. } => {
-                let done = format!("failback of {service}; failback is automatic again, if it was");
-                put(Order::Failback { service, by, force }, done)
-            }
-            Request::Drain {
-                what, for_s, force, ..
-            } => self.set(now, self.drained(&what)?, None, for_s, force, by),
-            Request::Pin {
+            Request::Failback {
                 service,
-                pool,
-                for_s,
+                force,
+                now,
                 ..
-            } => self.set(now, Subject::Pin(service), Some(pool), for_s, false, by),
-            Request::Freeze { service, for_s, .. } => {
-                self.set(now, Subject::Freeze(service), None, for_s, false, by)
+            } => {
+                let done = format!("failback of {service}; failback is automatic again, if it was");
+                put(
+                    Order::Failback {
+                        service,
+                        by,
+                        force,
+                        now,
+                    },
+                    done,
+                )
             }
-            Request::Undrain { what, .. } => self.clear(self.undrained(&what)?, by),
-            Request::Unpin { service, .. } => self.clear(Subject::Pin(service), by),
-            Request::Thaw { service, .. } => self.clear(Subject::Freeze(service), by),
+            Request::Approve { what, .. } => {
+                let which = self.which(&what);
+                put(Order::Approve { which, by }, format!("{what}: approved"))
+            }
+            Request::Reject { what, .. } => {
+                let which = self.which(&what);
+                put(Order::Reject { which, by }, format!("{what}: rejected"))
+            }
             Request::Readmit { service, pool, .. } => {
                 let done = format!("{pool} is a target of {service} again");
                 put(Order::Readmit { service, pool, by }, done)
             }
+            Request::Drain { .. }
+            | Request::Undrain { .. }
+            | Request::Pin { .. }
+            | Request::Unpin { .. }
+            | Request::Freeze { .. }
+            | Request::Thaw { .. }
+            | Request::Status
+            | Request::Explain { .. }
+            | Request::Reload
+            | Request::Service { .. }
+            | Request::Published { .. }
+            | Request::History { .. }
+            | Request::Show { .. }
+            | Request::Night { .. }
+            | Request::Overrides => self.put_override(now, request, by),
+        }
+    }
+
+    /// What a request about an override orders.
+    fn put_override(&self, now: Now, request: Request, by: By) -> Result<Put, String> {
+        match request {
+            Request::Drain {
+                what,
+                for_s,
+                force,
+                now: hurry,
+                ..
+            } => {
+                let said = said(now, self.drained(&what)?, None, for_s, hurry, by)?;
+                Ok(set(said, force))
+            }
+            Request::Pin {
+                service,
+                pool,
+                for_s,
+                now: hurry,
+                ..
+            } => {
+                let subject = Subject::Pin(service);
+                let said = said(now, subject, Some(pool), for_s, hurry, by)?;
+                Ok(set(said, false))
+            }
+            Request::Freeze { service, for_s, .. } => {
+                let said = said(now, Subject::Freeze(service), None, for_s, false, by)?;
+                Ok(set(said, false))
+            }
+            Request::Undrain { what, .. } => self.clear(self.undrained(&what)?, by),
+            Request::Unpin { service, .. } => self.clear(Subject::Pin(service), by),
+            Request::Thaw { service, .. } => self.clear(Subject::Freeze(service), by),
             Request::Status
             | Request::Explain { .. }
             | Request::Reload
@@ -188,39 +250,25 @@ impl Core {
             | Request::Overrides
             | Request::History { .. }
             | Request::Show { .. }
-            | Request::Night { .. } => Err("this is no order".to_owned()),
+            | Request::Night { .. }
+            | Request::Failover { .. }
+            | Request::Failback { .. }
+            | Request::Approve { .. }
+            | Request::Reject { .. }
+            | Request::Readmit { .. } => Err("this is no order".to_owned()),
         }
     }
 
-    fn set(
-        &self,
-        now: Now,
-        subject: Subject,
-        pool: Option<PoolName>,
-        for_s: Option<u64>,
-        force: bool,
-        by: By,
-    ) -> Result<Put, String> {
-        reasoned(
-            &by,
-            "an override outlasts whoever said it, and another has to know whether it may go",
-        )?;
-        if for_s == Some(0) {
-            return Err("for 0 seconds: say how long, or leave it out".to_owned());
+    /// What `approve` and `reject` are about: a service, else the number of an operation.
+    fn which(&self, what: &str) -> Which {
+        let service = ServiceName::from(what);
+        let number = what.strip_prefix("op-").and_then(|id| id.parse().ok());
+        match number {
+            Some(id) if !self.engine.policy().services.contains_key(&service) => {
+                Which::Operation(OperationId(id))
+            }
+            Some(_) | None => Which::Service(service),
         }
-        let said = Override {
-            subject,
-            pool,
-            author: by.author,
-            reason: by.reason,
-            since: now.wall,
-            expires: for_s.map(|seconds| now.wall + Duration::from_secs(seconds)),
-        };
-        let done = said.to_string();
-        Ok(Put {
-            order: Order::Set { said, force },
-            done,
-        })
     }
 
     fn clear(&self, subject: Subject, by: By) -> Result<Put, String> {
@@ -230,6 +278,33 @@ impl Core {
             order: Order::Clear { subject, by },
             done: done.unwrap_or_default(),
         })
+    }
+
+    /// Where an order wants a service to be, and which service alone it is about.
+    fn goal(&self, order: &Order) -> (Option<PoolName>, Option<ServiceName>) {
+        match order {
+            Order::Failover { service, to, .. } => (to.clone(), Some(service.clone())),
+            Order::Failback { service, .. } | Order::Readmit { service, .. } => {
+                (None, Some(service.clone()))
+            }
+            Order::Approve { which, .. } | Order::Reject { which, .. } => (None, self.whose(which)),
+            Order::Set { said, .. } => match &said.subject {
+                Subject::Pin(service) => (said.pool.clone(), Some(service.clone())),
+                Subject::Freeze(service) => (None, Some(service.clone())),
+                Subject::DrainPool(_) | Subject::DrainServer(_) => (None, None),
+            },
+            Order::Clear { subject, .. } => match subject {
+                Subject::Pin(service) | Subject::Freeze(service) => (None, Some(service.clone())),
+                Subject::DrainPool(_) | Subject::DrainServer(_) => (None, None),
+            },
+        }
+    }
+
+    fn whose(&self, which: &Which) -> Option<ServiceName> {
+        match which {
+            Which::Service(service) => Some(service.clone()),
+            Which::Operation(id) => self.engine.proposed(*id).cloned(),
+        }
     }
 
     /// What a name that is to be drained stands for: a pool, else a server, with or without its
@@ -266,28 +341,43 @@ impl Core {
     }
 }
 
+fn set(said: Override, force: bool) -> Put {
+    let done = said.to_string();
+    Put {
+        order: Order::Set { said, force },
+        done,
+    }
+}
+
+fn said(
+    now: Now,
+    subject: Subject,
+    pool: Option<PoolName>,
+    for_s: Option<u64>,
+    hurry: bool,
+    by: By,
+) -> Result<Override, String> {
+    reasoned(
+        &by,
+        "an override outlasts whoever said it, and another has to know whether it may go",
+    )?;
+    if for_s == Some(0) {
+        return Err("for 0 seconds: say how long, or leave it out".to_owned());
+    }
+    Ok(Override {
+        subject,
+        pool,
+        author: by.author,
+        reason: by.reason,
+        since: now.wall,
+        expires: for_s.map(|seconds| now.wall + Duration::from_secs(seconds)),
+        now: hurry,
+    })
+}
+
 fn is_named(server: &ServerName, what: &str) -> bool {
     let name = server.as_str();
     name.eq_ignore_ascii_case(what) || name.trim_end_matches('.').eq_ignore_ascii_case(what)
-}
-
-/// Where an order wants a service to be, and which service alone it is about.
-fn goal(order: &Order) -> (Option<PoolName>, Option<ServiceName>) {
-    match order {
-        Order::Failover { service, to, .. } => (to.clone(), Some(service.clone())),
-        Order::Failback { service, .. } | Order::Readmit { service, .. } => {
-            (None, Some(service.clone()))
-        }
-        Order::Set { said, .. } => match &said.subject {
-            Subject::Pin(service) => (said.pool.clone(), Some(service.clone())),
-            Subject::Freeze(service) => (None, Some(service.clone())),
-            Subject::DrainPool(_) | Subject::DrainServer(_) => (None, None),
-        },
-        Order::Clear { subject, .. } => match subject {
-            Subject::Pin(service) | Subject::Freeze(service) => (None, Some(service.clone())),
-            Subject::DrainPool(_) | Subject::DrainServer(_) => (None, None),
-        },
-    }
 }
 
 /// Whether a service is about to move, and has to wait for something that ends by itself or by
@@ -297,6 +387,7 @@ fn waits(because: &Because) -> bool {
         because,
         Because::WaitsForOperation { .. }
             | Because::NeedsApproval { .. }
+            | Because::TtlDrains { .. }
             | Because::StoreFailed { .. }
     )
 }

@@ -196,7 +196,11 @@ fn concerns(entry: &Entry, service: &ServiceName, policy: &Policy) -> bool {
         Entry::Ordered { order, .. } => match order {
             Order::Set { said, .. } => drained(&said.subject),
             Order::Clear { subject, .. } => drained(subject),
-            Order::Failover { .. } | Order::Failback { .. } | Order::Readmit { .. } => false,
+            Order::Failover { .. }
+            | Order::Failback { .. }
+            | Order::Approve { .. }
+            | Order::Reject { .. }
+            | Order::Readmit { .. } => false,
         },
         // What concerns all concerns each.
         Entry::Told(_)

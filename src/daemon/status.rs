@@ -6,12 +6,12 @@ use super::certificate;
 use super::core::Core;
 use crate::admin::status::{
     Acknowledged, AskedFor, Counters, EndpointStatus, Family, Halt, Ineligible, Isolation,
-    Listening, Look, Mask, OperationStatus, PoolStatus, ProbeStatus, Ranked, SecondaryStatus,
-    ServerStatus, ServiceStatus, Status, StoreStatus, TaskState, TaskStatus as Task, Told,
-    Transport, TransportCounters, ZoneStatus,
+    Listening, Look, Mask, OperationStatus, PoolStatus, ProbeStatus, ProposalStatus, Ranked,
+    SecondaryStatus, ServerStatus, ServiceStatus, Status, StoreStatus, TaskState,
+    TaskStatus as Task, Told, Transport, TransportCounters, ZoneStatus,
 };
 use crate::admin::{Answer, Response};
-use crate::failover::{Because, Pool, ProbeView, ServiceView, Subject};
+use crate::failover::{Because, Pool, ProbeView, Proposal, ServiceView, Subject, Word};
 use crate::health::{PoolHealth, server_health};
 use crate::ids::{Endpoint, PoolName, ServiceName};
 use crate::notify::{Notifier, TargetState};
@@ -309,6 +309,7 @@ impl Core {
             since: memory.active_since,
             because: view.because.to_string(),
             operation: shown.map(|shown| operation(shown, &view.because)),
+            proposal: memory.proposal.as_ref().map(proposal),
             halted: memory.halted.as_ref().map(halt),
             ineligible: memory.ineligible.iter().map(ineligible).collect(),
             overrides: overrides.map(ToString::to_string).collect(),
@@ -388,6 +389,8 @@ fn service_alarm(name: &ServiceName, view: &ServiceView<'_>) -> Option<String> {
             because,
             Because::AllDown
                 | Because::NeedsApproval { .. }
+                | Because::AwaitsApproval { .. }
+                | Because::Observed { .. }
                 | Because::NoBetterPool { .. }
                 | Because::BetterIsDrained { .. }
                 | Because::DrainedInVain
@@ -406,14 +409,18 @@ fn mode(view: &ServiceView<'_>) -> &'static str {
         Because::Halted { .. } => "halted",
         Because::Pinned => "pinned",
         Because::Unknown => "unknown",
-        Because::NeedsApproval { .. } => "wants approval",
-        Because::StoreFailed { .. } | Because::WaitsForOperation { .. } => "waiting",
+        Because::NeedsApproval { .. } | Because::AwaitsApproval { .. } => "wants approval",
+        Because::StoreFailed { .. }
+        | Because::WaitsForOperation { .. }
+        | Because::TtlDrains { .. } => "waiting",
         Because::Capped { health, .. } if *health != PoolHealth::Up => "in trouble",
         Because::TroubleTooShort { .. }
         | Because::NoBetterPool { .. }
         | Because::BetterIsDrained { .. }
         | Because::DrainedInVain
         | Because::Settling { .. }
+        | Because::Rejected { .. }
+        | Because::Observed { .. }
         | Because::Trouble { .. } => "in trouble",
         Because::Preferred
         | Because::Serves { .. }
@@ -424,6 +431,21 @@ fn mode(view: &ServiceView<'_>) -> &'static str {
         | Because::FailedBack
         | Because::Drained { .. }
         | Because::Ordered { .. } => "settled",
+    }
+}
+
+fn proposal(proposal: &Proposal) -> ProposalStatus {
+    let word = proposal.word.as_ref().map(|word| match word {
+        Word::Approved(by) => format!("approved by {by}"),
+        Word::Rejected(by) => format!("rejected by {by}"),
+    });
+    ProposalStatus {
+        id: proposal.id,
+        from: proposal.from.clone(),
+        to: proposal.to.clone(),
+        because: proposal.because.to_string(),
+        since: proposal.since,
+        word,
     }
 }
 

@@ -136,6 +136,38 @@ pub enum Because {
         /// The service that it is active for.
         active_for: ServiceName,
     },
+    /// It would move, and a person has to approve.
+    AwaitsApproval {
+        /// The pool.
+        to: PoolName,
+        /// Why it would move.
+        why: Box<Because>,
+    },
+    /// It would move, and a person rejected that.
+    Rejected {
+        /// The pool.
+        to: PoolName,
+        /// Who.
+        author: String,
+        /// Why it would move.
+        why: Box<Because>,
+    },
+    /// It would move, but the service is only observed.
+    Observed {
+        /// The pool.
+        to: PoolName,
+        /// Why it would move.
+        why: Box<Because>,
+    },
+    /// It moves when the old answer has left the caches.
+    TtlDrains {
+        /// The pool.
+        to: PoolName,
+        /// How long until then.
+        remaining: Duration,
+        /// Why it moves.
+        why: Box<Because>,
+    },
     /// The state cannot be recorded: no hook runs.
     StoreFailed {
         /// The pool it would move to.
@@ -155,6 +187,15 @@ impl Because {
         self.without_time() == other.without_time()
     }
 
+    /// Whether an operator said so: it needs nobody's approval.
+    #[must_use]
+    pub fn is_an_operators(&self) -> bool {
+        matches!(
+            self,
+            Because::Pinned | Because::Drained { .. } | Because::Ordered { .. }
+        )
+    }
+
     /// How long until the active pool moves, if nothing happens.
     #[must_use]
     pub fn next_change(&self) -> Option<Duration> {
@@ -163,6 +204,9 @@ impl Because {
 
     fn without_time(&self) -> Because {
         let mut reason = self.clone();
+        if let Because::AwaitsApproval { why, .. } | Because::Observed { why, .. } = &mut reason {
+            **why = why.without_time();
+        }
         if let Some(remaining) = reason.remaining_mut() {
             *remaining = Duration::ZERO;
         }
@@ -173,6 +217,7 @@ impl Because {
         match self {
             Because::FailbackWaits { remaining, .. }
             | Because::TroubleTooShort { remaining, .. }
+            | Because::TtlDrains { remaining, .. }
             | Because::Settling { remaining, .. } => Some(remaining),
             Because::Preferred
             | Because::Serves { .. }
@@ -195,6 +240,9 @@ impl Because {
             | Because::Paused { .. }
             | Because::WaitsForOperation { .. }
             | Because::NeedsApproval { .. }
+            | Because::AwaitsApproval { .. }
+            | Because::Rejected { .. }
+            | Because::Observed { .. }
             | Because::StoreFailed { .. }
             | Because::Halted { .. } => None,
         }
@@ -219,6 +267,70 @@ fn ordered(author: &str, reason: &str) -> String {
     }
 }
 
+impl Because {
+    /// What keeps a move that is decided, or under way.
+    fn write_waiting(&self, f: &mut fmt::Formatter<'_>, left: &str) -> fmt::Result {
+        match self {
+            Because::Operation { id, to } => write!(f, "{id} to {to} is under way"),
+            Because::Paused { id, to, by } => {
+                write!(f, "{id} to {to} waits before its next step: {by}")
+            }
+            Because::WaitsForOperation { service, to } => {
+                write!(f, "a move to {to} waits for the operation of {service}")
+            }
+            Because::NeedsApproval { to, active_for } => write!(
+                f,
+                "a move to {to} needs approval: hooks would run against it while it is active for {active_for}"
+            ),
+            Because::AwaitsApproval { to, why } => {
+                write!(f, "a move to {to} waits for approval: {why}")
+            }
+            Because::Rejected { to, author, why } => {
+                write!(f, "{author} rejected a move to {to}: {why}")
+            }
+            Because::Observed { to, why } => {
+                write!(f, "it would move to {to}, but is only observed: {why}")
+            }
+            Because::TtlDrains { to, why, .. } => write!(
+                f,
+                "it moves to {to} in {left}, when the old answer has left the caches: {why}"
+            ),
+            Because::StoreFailed { to } => {
+                write!(
+                    f,
+                    "a move to {to} waits: the state cannot be recorded, so no hook runs"
+                )
+            }
+            Because::Halted { to } => {
+                write!(
+                    f,
+                    "the runbook towards {to} halted; it waits for an operator"
+                )
+            }
+            Because::Preferred
+            | Because::Serves { .. }
+            | Because::ServesForDrained { .. }
+            | Because::FailbackWaits { .. }
+            | Because::FailbackIsManual { .. }
+            | Because::Capped { .. }
+            | Because::TroubleTooShort { .. }
+            | Because::NoBetterPool { .. }
+            | Because::BetterIsDrained { .. }
+            | Because::DrainedInVain
+            | Because::AllDown
+            | Because::Settling { .. }
+            | Because::Unknown
+            | Because::Trouble { .. }
+            | Because::FailedBack
+            | Because::Pinned
+            | Because::Drained { .. }
+            | Because::Ordered { .. }
+            | Because::Frozen
+            | Because::Isolated => Ok(()),
+        }
+    }
+}
+
 impl fmt::Display for Because {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let left = self.next_change().map(seconds).unwrap_or_default();
@@ -238,7 +350,10 @@ impl fmt::Display for Because {
                 if *health != PoolHealth::Up {
                     write!(f, "it is {health}; ")?;
                 }
-                write!(f, "a move to {pool} is held back by the cap per hour")
+                write!(
+                    f,
+                    "a move to {pool} is held back by the cap per hour, until it is over or approved"
+                )
             }
             Because::TroubleTooShort { health, .. } => {
                 write!(f, "it is {health}; failover in {left} if it stays so")
@@ -265,29 +380,16 @@ impl fmt::Display for Because {
             Because::Ordered { author, reason } => f.write_str(&ordered(author, reason)),
             Because::Frozen => f.write_str("an operator froze the service"),
             Because::Isolated => f.write_str("our own uplink is down; nothing is decided"),
-            Because::Operation { id, to } => write!(f, "{id} to {to} is under way"),
-            Because::Paused { id, to, by } => {
-                write!(f, "{id} to {to} waits before its next step: {by}")
-            }
-            Because::WaitsForOperation { service, to } => {
-                write!(f, "a move to {to} waits for the operation of {service}")
-            }
-            Because::NeedsApproval { to, active_for } => write!(
-                f,
-                "a move to {to} needs approval: hooks would run against it while it is active for {active_for}"
-            ),
-            Because::StoreFailed { to } => {
-                write!(
-                    f,
-                    "a move to {to} waits: the state cannot be recorded, so no hook runs"
-                )
-            }
-            Because::Halted { to } => {
-                write!(
-                    f,
-                    "the runbook towards {to} halted; it waits for an operator"
-                )
-            }
+            Because::Operation { .. }
+            | Because::Paused { .. }
+            | Because::WaitsForOperation { .. }
+            | Because::NeedsApproval { .. }
+            | Because::AwaitsApproval { .. }
+            | Because::Rejected { .. }
+            | Because::Observed { .. }
+            | Because::TtlDrains { .. }
+            | Because::StoreFailed { .. }
+            | Because::Halted { .. } => self.write_waiting(f, &left),
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::rank::{Beliefs, PoolBelief, strength};
-use super::{Because, Failback, Move, OnHalt, Overrides, Pool, Service, Standby};
+use super::{Because, By, Failback, Move, OnHalt, OrderedMove, Overrides, Pool, Service, Standby};
 use crate::health::PoolHealth;
 use crate::ids::{OperationId, PoolName, ServiceName};
 use crate::time::{Mono, Now};
@@ -36,6 +36,8 @@ pub struct Standing<'a> {
     pub moves: &'a [Move],
     /// Whether an operator's own failover suspends failback.
     pub failback_suspended: bool,
+    /// The move that an operator ordered.
+    pub ordered: Option<&'a OrderedMove>,
 }
 
 /// What is decided.
@@ -49,6 +51,8 @@ pub struct Decision {
     pub wake: Option<Mono>,
     /// Whether every pool is down.
     pub blackout: bool,
+    /// The move that the cap per hour holds back, and why it is wanted.
+    pub held: Option<(PoolName, Because)>,
 }
 
 impl Decision {
@@ -58,6 +62,7 @@ impl Decision {
             target: None,
             wake: None,
             blackout: false,
+            held: None,
         }
     }
     fn go(target: &PoolName, because: Because) -> Decision {
@@ -66,6 +71,7 @@ impl Decision {
             target: Some(target.clone()),
             wake: None,
             blackout: false,
+            held: None,
         }
     }
     fn wait(until: Mono, because: Because) -> Decision {
@@ -74,6 +80,7 @@ impl Decision {
             target: None,
             wake: Some(until),
             blackout: false,
+            held: None,
         }
     }
 }
@@ -125,7 +132,7 @@ pub fn decide(
         (None, Some(because)) => Decision::stay(because),
         (None, None) => match overrides.pin(name) {
             Some(pin) => case.by_pin(pin),
-            None => case.by_health(),
+            None => case.by_order().unwrap_or_else(|| case.by_health()),
         },
     }
 }
@@ -148,6 +155,23 @@ impl<'a> Case<'a> {
         } else {
             Decision::go(pin, Because::Pinned)
         }
+    }
+
+    fn by_order(&self) -> Option<Decision> {
+        let ordered = self.standing.ordered?;
+        // After a start nothing is known yet: health decides until something is.
+        let known = self
+            .beliefs
+            .iter()
+            .any(|(name, _, belief)| **name == ordered.to && belief.health != PoolHealth::Unknown);
+        if !known && !ordered.force {
+            return None;
+        }
+        let By { author, reason } = ordered.by.clone();
+        Some(Decision::go(
+            &ordered.to,
+            Because::Ordered { author, reason },
+        ))
     }
 
     fn by_health(&self) -> Decision {
@@ -208,13 +232,10 @@ impl<'a> Case<'a> {
         let Some(best) = candidates.first() else {
             return self.no_candidate(health);
         };
-        let Some(free) = candidates
+        let free = candidates
             .iter()
-            .find(|candidate| !self.is_capped(candidate.name))
-        else {
-            return self.capped(best.name, health);
-        };
-        if self.standing.blackout {
+            .find(|candidate| !self.is_capped(candidate.name));
+        if self.standing.blackout && free.is_some() {
             return self.settle(&candidates);
         }
         let since = self.standing.trouble_since.unwrap_or(self.now.mono);
@@ -224,7 +245,11 @@ impl<'a> Case<'a> {
             return Decision::wait(due, Because::TroubleTooShort { health, remaining });
         }
         let from = self.standing.active.clone();
-        Decision::go(free.name, Because::Trouble { from, health })
+        let why = Because::Trouble { from, health };
+        match free {
+            Some(free) => Decision::go(free.name, why),
+            None => self.capped(best.name, health, why),
+        }
     }
 
     fn no_candidate(&self, health: PoolHealth) -> Decision {
@@ -321,7 +346,7 @@ impl<'a> Case<'a> {
             });
         }
         if self.cap_is_used_up() {
-            return self.capped(pool, PoolHealth::Up);
+            return self.capped(pool, PoolHealth::Up, Because::FailedBack);
         }
         Decision::go(pool, Because::FailedBack)
     }
@@ -343,12 +368,16 @@ impl<'a> Case<'a> {
         }
     }
 
-    fn capped(&self, pool: &PoolName, health: PoolHealth) -> Decision {
+    /// Until the hour is over the move is as in a service that asks for approval.
+    fn capped(&self, pool: &PoolName, health: PoolHealth, why: Because) -> Decision {
         let counted = self.recent_moves().filter(|past| past.returning);
         let oldest = counted.map(|past| past.at + CAP_PERIOD).min();
         let wait = oldest.map_or(CAP_PERIOD, |free| free.since(self.now.wall));
         let pool = pool.clone();
-        Decision::wait(self.now.mono + wait, Because::Capped { pool, health })
+        Decision {
+            held: Some((pool.clone(), why)),
+            ..Decision::wait(self.now.mono + wait, Because::Capped { pool, health })
+        }
     }
 
     fn recent_moves(&self) -> impl Iterator<Item = &'a Move> + use<'a> {

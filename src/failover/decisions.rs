@@ -17,6 +17,7 @@ impl Engine {
         let Some(service) = self.policy.services.get(name).cloned() else {
             return false;
         };
+        self.review_order(name, &service);
         let health = self.active_health(name);
         if let Some(state) = self.services.get_mut(name) {
             state.note_trouble(health, now.mono);
@@ -32,37 +33,25 @@ impl Engine {
         {
             state.blackout = true;
         }
-        let (target, because) = self.weigh(name, &service, decision);
-        self.reason(name, &because);
-        if let Some(to) = target {
-            self.begin_operation(now, name, &service, &to, because);
+        let weighed = self.weigh(now, name, &service, decision);
+        if let Some(at) = weighed.wake {
+            self.wake_at(at);
+        }
+        self.keep_proposal(now, name, &service, &weighed);
+        self.reason(name, &weighed.because);
+        if let Some(to) = weighed.target {
+            self.begin_operation(now, name, &service, &to, weighed.because);
             return true;
         }
-        self.publish_order(now, name, &service, &because);
+        self.publish_order(now, name, &service, &weighed.because);
         false
-    }
-
-    /// A decision to move against what keeps it from being carried out.
-    fn weigh(
-        &self,
-        name: &ServiceName,
-        service: &Service,
-        decision: Decision,
-    ) -> (Option<PoolName>, Because) {
-        let Some(to) = decision.target else {
-            return (None, decision.because);
-        };
-        match self.obstacle(name, service, &to) {
-            Some(obstacle) => (None, obstacle),
-            None => (Some(to), decision.because),
-        }
     }
 
     /// Why a service stands as it stands, or moves.
     pub(super) fn because(&self, now: Now, name: &ServiceName) -> Option<Because> {
         let service = self.policy.services.get(name)?;
         let decision = self.decision(now, name, service)?;
-        Some(self.weigh(name, service, decision).1)
+        Some(self.weigh(now, name, service, decision).because)
     }
 
     /// The health of the active pool, for how long it lasts. Under a mask nobody looks: what was
@@ -109,6 +98,7 @@ impl Engine {
             ineligible: &state.memory.ineligible,
             moves: &state.memory.moves,
             failback_suspended: state.memory.failback_suspended,
+            ordered: state.memory.ordered.as_ref(),
         };
         let beliefs = self.beliefs(service);
         Some(decide(
@@ -122,12 +112,7 @@ impl Engine {
     }
 
     /// What keeps an operation from beginning. Services without hooks never wait.
-    pub(super) fn obstacle(
-        &self,
-        name: &ServiceName,
-        service: &Service,
-        to: &PoolName,
-    ) -> Option<Because> {
+    pub(super) fn obstacle(&self, service: &Service, to: &PoolName) -> Option<Because> {
         if !service.runbook.has_hooks() {
             return None;
         }
@@ -139,18 +124,28 @@ impl Engine {
             .services
             .iter()
             .find(|(_, state)| state.operation_with_hooks().is_some());
-        if let Some((service, _)) = busy {
-            return Some(Because::WaitsForOperation {
-                service: service.clone(),
-                to,
-            });
+        busy.map(|(service, _)| Because::WaitsForOperation {
+            service: service.clone(),
+            to,
+        })
+    }
+
+    /// The service that hooks against this pool would disturb: a person has to approve.
+    pub(super) fn disturbs(
+        &self,
+        name: &ServiceName,
+        service: &Service,
+        to: &PoolName,
+    ) -> Option<Because> {
+        if !service.runbook.has_hooks() {
+            return None;
         }
         let active_for = self
             .services
             .iter()
-            .find(|(other, state)| *other != name && state.active() == to);
+            .find(|(other, state)| *other != name && state.active() == *to);
         active_for.map(|(other, _)| Because::NeedsApproval {
-            to,
+            to: to.clone(),
             active_for: other.clone(),
         })
     }
@@ -301,10 +296,11 @@ impl Engine {
         let troubled = belief.is_some_and(|belief| {
             belief.suspicion || !matches!(belief.health, PoolHealth::Up | PoolHealth::Unknown)
         });
-        let moving = self
-            .services
-            .get(name)
-            .is_some_and(|state| state.memory.operation.is_some());
+        let moving = self.services.get(name).is_some_and(|state| {
+            let asked = state.memory.proposal.as_ref();
+            let may_go = asked.is_some_and(|proposal| proposal.rejected().is_none());
+            may_go || state.memory.operation.is_some()
+        });
         let expiry = self.overrides.next_expiry_for(name, &service.pools);
         let known = [because.next_change(), expiry.map(|at| at.since(now.wall))];
         let Some(next) = known.into_iter().flatten().min() else {

@@ -62,6 +62,7 @@ impl Engine {
             if state.memory.published.ttl == service.ttl.min {
                 state.tense_until = Some(now.mono);
             }
+            state.resume_ttl(&service, now);
             if let Some(operation) = &mut state.memory.operation {
                 lose_runs(operation, now);
             }
@@ -120,6 +121,9 @@ impl Engine {
             moves: Vec::new(),
             failback_suspended: false,
             cached_until: None,
+            proposal: None,
+            ordered: None,
+            lowered: None,
         }
     }
 
@@ -182,6 +186,7 @@ impl Engine {
             .ttl
             .clamp(service.ttl.min, service.ttl.max);
         let because = state.memory.because.clone();
+        state.note_ttl(ttl, now);
         state.memory.published = Publication { ranking, ttl };
         self.announce(name, &because);
     }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Because, By, Override, Overrides, Publication, Subject};
+use super::{Because, By, OrderedMove, Override, Overrides, Proposal, Publication, Subject};
 use crate::health::Health;
 use crate::ids::{Endpoint, OperationId, PoolName, ServiceName};
 use crate::runbook::{Operation, Phase};
@@ -33,6 +33,15 @@ pub struct ServiceMemory {
     /// Until when caches may hold answers from before the latest change.
     #[serde(default)]
     pub cached_until: Option<Wall>,
+    /// The move that waits for a person's word.
+    #[serde(default)]
+    pub proposal: Option<Proposal>,
+    /// The move that an operator ordered and that has not begun.
+    #[serde(default)]
+    pub ordered: Option<OrderedMove>,
+    /// When the TTL was last lowered; `None` while it is long.
+    #[serde(default)]
+    pub lowered: Option<Wall>,
 }
 
 /// One move that was published.
@@ -162,6 +171,60 @@ pub enum Event {
         #[serde(default)]
         by: Option<By>,
     },
+    /// A move waits for a person's word: now, or still.
+    ApprovalWanted {
+        /// The operation that it would become.
+        id: OperationId,
+        /// The service.
+        service: ServiceName,
+        /// From which pool.
+        from: PoolName,
+        /// To which.
+        to: PoolName,
+        /// Why it would move.
+        because: Because,
+        /// Since when it waits.
+        since: Wall,
+        /// Whether it was told before.
+        reminder: bool,
+    },
+    /// A person approved or rejected a move that waits.
+    Answered {
+        /// The operation that it would become.
+        id: OperationId,
+        /// The service.
+        service: ServiceName,
+        /// Its target.
+        to: PoolName,
+        /// Whether it may begin.
+        approved: bool,
+        /// Who said it, and why.
+        by: By,
+    },
+    /// A move that waited is no longer wanted, as it was.
+    Withdrawn {
+        /// The operation that it would have become.
+        id: OperationId,
+        /// The service.
+        service: ServiceName,
+        /// Its target.
+        to: PoolName,
+        /// Who had approved it: that is void.
+        approved: Option<By>,
+        /// What holds now.
+        because: Because,
+    },
+    /// A move that an operator had ordered will not begin.
+    OrderVoid {
+        /// The service.
+        service: ServiceName,
+        /// Its target.
+        to: PoolName,
+        /// Who had ordered it.
+        by: By,
+        /// Why not.
+        why: String,
+    },
     /// An operator made a pool a target again, on which a runbook had halted.
     Readmitted {
         /// The service.
@@ -183,6 +246,10 @@ impl Event {
             | Event::Task { service, .. }
             | Event::OperationEnded { service, .. }
             | Event::Reasoning { service, .. }
+            | Event::ApprovalWanted { service, .. }
+            | Event::Answered { service, .. }
+            | Event::Withdrawn { service, .. }
+            | Event::OrderVoid { service, .. }
             | Event::Readmitted { service, .. } => Some(service),
             Event::Override { said, .. } => match &said.subject {
                 Subject::Pin(service) | Subject::Freeze(service) => Some(service),
@@ -198,12 +265,16 @@ impl Event {
         match self {
             Event::OperationBegan { id, .. }
             | Event::Task { id, .. }
-            | Event::OperationEnded { id, .. } => Some(*id),
+            | Event::OperationEnded { id, .. }
+            | Event::ApprovalWanted { id, .. }
+            | Event::Answered { id, .. }
+            | Event::Withdrawn { id, .. } => Some(*id),
             Event::HealthChanged { .. }
             | Event::Published { .. }
             | Event::Reasoning { .. }
             | Event::Uplink { .. }
             | Event::Override { .. }
+            | Event::OrderVoid { .. }
             | Event::Readmitted { .. } => None,
         }
     }
@@ -274,9 +345,75 @@ impl fmt::Display for Event {
                 Some(by) => write!(f, "override {what} by {by}: {said}"),
                 None => write!(f, "override {what}: {said}"),
             },
-            Event::Readmitted { service, pool, by } => {
-                write!(f, "{service}: {pool} is a target again, by {by}")
+            Event::ApprovalWanted { .. }
+            | Event::Answered { .. }
+            | Event::Withdrawn { .. }
+            | Event::OrderVoid { .. }
+            | Event::Readmitted { .. } => f.write_str(&self.of_a_word()),
+        }
+    }
+}
+
+impl Event {
+    /// What is told of moves that wait for a person's word, and of words.
+    fn of_a_word(&self) -> String {
+        match self {
+            Event::ApprovalWanted {
+                id,
+                service,
+                from,
+                to,
+                because,
+                reminder,
+                ..
+            } => {
+                let still = if *reminder { "still " } else { "" };
+                format!(
+                    "{service}: {id} from {from} to {to} {still}WAITS FOR APPROVAL \
+                     (switchback approve {id}): {because}"
+                )
             }
+            Event::Answered {
+                id,
+                service,
+                to,
+                approved,
+                by,
+            } => {
+                let word = if *approved { "approved" } else { "rejected" };
+                format!("{service}: {id} to {to} {word} by {by}")
+            }
+            Event::Withdrawn {
+                id,
+                service,
+                to,
+                approved,
+                because,
+            } => match approved {
+                Some(by) => format!(
+                    "{service}: {id} to {to} is void, and so is the approval by {by}: {because}"
+                ),
+                None => format!("{service}: {id} to {to} is no longer proposed: {because}"),
+            },
+            Event::OrderVoid {
+                service,
+                to,
+                by,
+                why,
+            } => {
+                format!("{service}: the move to {to} ordered by {by} is void: {why}")
+            }
+            Event::Readmitted { service, pool, by } => {
+                format!("{service}: {pool} is a target again, by {by}")
+            }
+            Event::HealthChanged { .. }
+            | Event::Published { .. }
+            | Event::OperationBegan { .. }
+            | Event::Task { .. }
+            | Event::OperationEnded { .. }
+            | Event::Reasoning { .. }
+            | Event::Uplink { .. }
+            | Event::Override { .. } => String::new(),
         }
     }
 }

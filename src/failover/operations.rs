@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::engine::Engine;
 use super::{Because, Change, Event, Service};
-use crate::ids::{OperationId, PoolName, ServiceName};
+use crate::ids::{PoolName, ServiceName};
 use crate::runbook::{NextTask, OnFailure, Operation, Phase, Step, TaskEvent, TaskStatus};
 use crate::time::{Now, Wall};
 
@@ -32,8 +32,7 @@ impl Engine {
         let (Some(new), Some(old)) = (servers(to), servers(&from)) else {
             return;
         };
-        let id = self.next_operation;
-        self.next_operation = OperationId(id.0.saturating_add(1));
+        let id = self.number_for(name, service, to, &because);
         let mut operation = Operation {
             id,
             service: name.clone(),
@@ -53,8 +52,6 @@ impl Engine {
         };
         state.memory.operation = Some(operation);
         state.memory.because = because.clone();
-        self.changes
-            .push(Change::NextOperation(self.next_operation));
         self.remember(name);
         let (service, to) = (name.clone(), to.clone());
         self.tell(Event::OperationBegan {

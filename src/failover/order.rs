@@ -55,9 +55,12 @@ pub enum Order {
         to: Option<PoolName>,
         /// Who said it.
         by: By,
-        /// Whether to go to a pool that does not serve, or that hooks would disturb while it is
-        /// active for another service.
+        /// Whether to go to a pool of which nothing is known, or that hooks would disturb while it
+        /// is active for another service.
         force: bool,
+        /// Whether not to wait until the old answer has left the caches.
+        #[serde(default)]
+        now: bool,
     },
     /// Moves the service to its most preferred pool that can serve, and lets failback be
     /// automatic again.
@@ -68,6 +71,23 @@ pub enum Order {
         by: By,
         /// As for [`Order::Failover`].
         force: bool,
+        /// As for [`Order::Failover`].
+        #[serde(default)]
+        now: bool,
+    },
+    /// Lets a move begin that waits: a proposal, or an ordered move that waits for caches.
+    Approve {
+        /// Which.
+        which: Which,
+        /// Who said it.
+        by: By,
+    },
+    /// Takes such a move back.
+    Reject {
+        /// Which.
+        which: Which,
+        /// Who said it.
+        by: By,
     },
     /// Makes a pool a target again after a runbook towards it has halted.
     Readmit {
@@ -90,6 +110,10 @@ impl Order {
             Order::Failover { service, .. }
             | Order::Failback { service, .. }
             | Order::Readmit { service, .. } => return Some(service),
+            Order::Approve { which, .. } | Order::Reject { which, .. } => match which {
+                Which::Service(service) => return Some(service),
+                Which::Operation(_) => return None,
+            },
         };
         match subject {
             Subject::Pin(service) | Subject::Freeze(service) => Some(service),
@@ -121,16 +145,32 @@ impl fmt::Display for Order {
                 to,
                 by,
                 force,
+                now,
             } => {
                 write!(f, "failover {service}")?;
                 if let Some(to) = to {
                     write!(f, " to {to}")?;
                 }
+                f.write_str(if *now { " now" } else { "" })?;
                 (by, *force)
             }
-            Order::Failback { service, by, force } => {
+            Order::Failback {
+                service,
+                by,
+                force,
+                now,
+            } => {
                 write!(f, "failback {service}")?;
+                f.write_str(if *now { " now" } else { "" })?;
                 (by, *force)
+            }
+            Order::Approve { which, by } => {
+                write!(f, "approve {which}")?;
+                (by, false)
+            }
+            Order::Reject { which, by } => {
+                write!(f, "reject {which}")?;
+                (by, false)
             }
             Order::Readmit { service, pool, by } => {
                 write!(f, "readmit {pool} to {service}")?;
@@ -139,6 +179,25 @@ impl fmt::Display for Order {
         };
         write!(f, ", by {by}")?;
         f.write_str(if force { ", forced" } else { "" })
+    }
+}
+
+/// A move that waits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Which {
+    /// That of this service, whichever it is.
+    Service(ServiceName),
+    /// That which would become this operation, and no other.
+    Operation(OperationId),
+}
+
+impl fmt::Display for Which {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Which::Service(service) => service.fmt(f),
+            Which::Operation(id) => id.fmt(f),
+        }
     }
 }
 
@@ -192,6 +251,37 @@ pub enum OrderRefusal {
         operation: OperationId,
         /// Its target.
         to: PoolName,
+    },
+    /// It is about to move.
+    #[error(
+        "service {service} moves to {to} when the old answer has left the caches, {by} ordered it; \
+         take that back first (switchback reject {service}), or let it go now (switchback approve \
+         {service})"
+    )]
+    Planned {
+        /// The service.
+        service: ServiceName,
+        /// The pool it moves to.
+        to: PoolName,
+        /// Who ordered that.
+        by: By,
+    },
+    /// No move waits.
+    #[error("no move of service {service} waits for a word: {because}")]
+    NothingWaits {
+        /// The service.
+        service: ServiceName,
+        /// How it stands.
+        because: Because,
+    },
+    /// The proposal is not, or no longer, what waits.
+    #[error(
+        "{id} does not wait for a word: it has begun, or is void because the situation has \
+         changed; `switchback status` shows what waits now"
+    )]
+    NoProposal {
+        /// The number.
+        id: OperationId,
     },
     /// It is there already.
     #[error("pool {pool} is the active pool of {service} already")]

@@ -5,9 +5,12 @@ use std::collections::BTreeSet;
 use super::engine::Engine;
 use super::rank::strength;
 use super::service_state::ServiceState;
-use super::{Because, By, Change, Event, Order, OrderRefusal, Override, Service, Standby, Subject};
+use super::{
+    Because, By, Change, Event, Order, OrderRefusal, OrderedMove, Override, Service, Standby,
+    Subject, Which, Word,
+};
 use crate::health::PoolHealth;
-use crate::ids::{PoolName, ServerName, ServiceName};
+use crate::ids::{OperationId, PoolName, ServerName, ServiceName};
 use crate::time::Now;
 
 impl Engine {
@@ -24,17 +27,47 @@ impl Engine {
                 to,
                 by,
                 force,
+                now: hurry,
             } => {
                 self.refresh_beliefs(now);
                 let to = match to {
                     Some(to) => to,
                     None => self.best_other(&service)?,
                 };
-                self.order_move(now, &service, &to, by, force, true)?;
+                let ordered = OrderedMove {
+                    to,
+                    by,
+                    since: now.wall,
+                    suspends_failback: true,
+                    force,
+                    now: hurry,
+                };
+                self.order_move(&service, ordered)?;
             }
-            Order::Failback { service, by, force } => {
-                self.order_failback(now, &service, by, force)?;
+            Order::Failback {
+                service,
+                by,
+                force,
+                now: hurry,
+            } => {
+                self.refresh_beliefs(now);
+                let to = self.failback_target(&service, force)?;
+                let active = self.services.get(&service).map(ServiceState::active);
+                if active.as_ref() == Some(&to) && self.resume_failback(&service) {
+                    return Ok(());
+                }
+                let ordered = OrderedMove {
+                    to,
+                    by,
+                    since: now.wall,
+                    suspends_failback: false,
+                    force,
+                    now: hurry,
+                };
+                self.order_move(&service, ordered)?;
             }
+            Order::Approve { which, by } => self.answer(&which, by, true)?,
+            Order::Reject { which, by } => self.answer(&which, by, false)?,
             Order::Readmit { service, pool, by } => self.readmit(service, pool, by)?,
         }
         self.settle(now);
@@ -181,29 +214,77 @@ impl Engine {
             .ok_or_else(|| OrderRefusal::NoTarget(name.clone()))
     }
 
-    fn order_move(
-        &mut self,
-        now: Now,
-        name: &ServiceName,
-        to: &PoolName,
-        by: By,
-        force: bool,
-        suspend: bool,
-    ) -> Result<(), OrderRefusal> {
+    fn order_move(&mut self, name: &ServiceName, ordered: OrderedMove) -> Result<(), OrderRefusal> {
         let service = self.known_service(name)?.clone();
-        self.admit_move(name, &service, to, force)?;
-        self.admit_again(name, to);
-        if let Some(state) = self.services.get_mut(name) {
-            state.memory.failback_suspended = suspend;
+        let waiting = self
+            .services
+            .get(name)
+            .and_then(|state| state.memory.ordered.as_ref());
+        if let Some(waiting) = waiting {
+            return Err(OrderRefusal::Planned {
+                service: name.clone(),
+                to: waiting.to.clone(),
+                by: waiting.by.clone(),
+            });
         }
-        let By { author, reason } = by;
-        let because = Because::Ordered { author, reason };
-        self.begin_operation(now, name, &service, to, because);
+        self.admit_move(name, &service, &ordered.to, ordered.force)?;
+        self.admit_again(name, &ordered.to);
+        if let Some(state) = self.services.get_mut(name) {
+            state.memory.ordered = Some(ordered);
+        }
+        self.remember(name);
         Ok(())
     }
 
+    /// A person's word on a move that waits.
+    fn answer(&mut self, which: &Which, by: By, approved: bool) -> Result<(), OrderRefusal> {
+        let waits = |id: OperationId| {
+            let of = |state: &ServiceState| state.memory.proposal.as_ref().map(|asked| asked.id);
+            let mut services = self.services.iter();
+            let found = services.find(|(_, state)| of(state) == Some(id));
+            found.map(|(name, _)| name.clone())
+        };
+        let name = match which {
+            Which::Service(name) => name.clone(),
+            Which::Operation(id) => waits(*id).ok_or(OrderRefusal::NoProposal { id: *id })?,
+        };
+        let Some(state) = self.services.get_mut(&name) else {
+            return Err(OrderRefusal::NoService(name));
+        };
+        if let Some(proposal) = &mut state.memory.proposal {
+            proposal.word = Some(if approved {
+                Word::Approved(by.clone())
+            } else {
+                Word::Rejected(by.clone())
+            });
+            let event = Event::Answered {
+                id: proposal.id,
+                service: name.clone(),
+                to: proposal.to.clone(),
+                approved,
+                by,
+            };
+            self.remember(&name);
+            self.tell(event);
+            return Ok(());
+        }
+        if let Some(ordered) = &mut state.memory.ordered {
+            ordered.now = true;
+            if approved {
+                self.remember(&name);
+            } else {
+                self.void_order(&name, format!("taken back by {by}"));
+            }
+            return Ok(());
+        }
+        Err(OrderRefusal::NothingWaits {
+            because: state.because.clone(),
+            service: name,
+        })
+    }
+
     /// Whether an operator may move this service to this pool now.
-    fn admit_move(
+    pub(super) fn admit_move(
         &self,
         name: &ServiceName,
         service: &Service,
@@ -266,9 +347,9 @@ impl Engine {
                 health: health.unwrap_or_default(),
             });
         }
-        match self.obstacle(&name, service, to) {
+        let disturbs = self.disturbs(&name, service, to).filter(|_| !force);
+        match self.obstacle(service, to).or(disturbs) {
             None => Ok(()),
-            Some(Because::NeedsApproval { .. }) if force => Ok(()),
             Some(because) => Err(OrderRefusal::Obstacle {
                 service: name,
                 because,
@@ -310,28 +391,16 @@ impl Engine {
         self.is_isolated().then_some(Because::Isolated)
     }
 
-    fn order_failback(
-        &mut self,
-        now: Now,
-        name: &ServiceName,
-        by: By,
-        force: bool,
-    ) -> Result<(), OrderRefusal> {
-        let service = self.known_service(name)?.clone();
-        self.refresh_beliefs(now);
+    /// The most preferred pool that is fit, or with `force` that is not drained.
+    fn failback_target(&self, name: &ServiceName, force: bool) -> Result<PoolName, OrderRefusal> {
         let fit = |pool: &&PoolName| {
             let state = self.pools.get(*pool);
             let is_fit = state.is_some_and(|state| state.fit_since.is_some());
             (is_fit || force) && !self.overrides.is_pool_drained(pool)
         };
-        let Some(to) = service.pools.iter().find(fit).cloned() else {
-            return Err(OrderRefusal::NoTarget(name.clone()));
-        };
-        let active = self.services.get(name).map(ServiceState::active);
-        if active.as_ref() == Some(&to) && self.resume_failback(name) {
-            return Ok(());
-        }
-        self.order_move(now, name, &to, by, force, false)
+        let service = self.known_service(name)?;
+        let target = service.pools.iter().find(fit).cloned();
+        target.ok_or_else(|| OrderRefusal::NoTarget(name.clone()))
     }
 
     /// Lets failback be automatic again for a service that need not move for it. Says whether

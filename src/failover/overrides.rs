@@ -38,6 +38,9 @@ pub struct Override {
     pub since: Wall,
     /// When it ends by itself.
     pub expires: Option<Wall>,
+    /// Whether a move that follows from it does not wait until the old answer has left the caches.
+    #[serde(default)]
+    pub now: bool,
 }
 
 /// All overrides in force.
@@ -62,6 +65,20 @@ impl Overrides {
     #[must_use]
     pub fn pin(&self, service: &ServiceName) -> Option<&PoolName> {
         self.get(&Subject::Pin(service.clone()))?.pool.as_ref()
+    }
+
+    /// Whether a move to the pin does not wait for caches.
+    #[must_use]
+    pub fn pin_hurries(&self, service: &ServiceName) -> bool {
+        self.get(&Subject::Pin(service.clone()))
+            .is_some_and(|said| said.now)
+    }
+
+    /// Whether a move away from the drained pool does not wait for caches.
+    #[must_use]
+    pub fn drain_hurries(&self, pool: &PoolName) -> bool {
+        self.get(&Subject::DrainPool(pool.clone()))
+            .is_some_and(|said| said.now)
     }
 
     /// Whether the pool is drained.

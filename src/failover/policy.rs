@@ -120,6 +120,22 @@ pub struct Service {
     pub settle: Duration,
     /// The steps of a move.
     pub runbook: runbook::Plan,
+    /// Who has the last word on a move that health decides.
+    pub mode: Mode,
+    /// People are reminded so often of a move that waits for their word.
+    pub remind_every: Duration,
+}
+
+/// Who has the last word on a move that health decides. An operator's own orders need no other's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// The engine.
+    Automatic,
+    /// A person: the engine decides, proposes, and waits.
+    Approve,
+    /// Nobody: the engine decides and says so, and that is all.
+    Observe,
 }
 
 /// The two values that a service's TTL takes.

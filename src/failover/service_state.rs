@@ -31,6 +31,10 @@ pub(super) struct ServiceState {
     pub(super) give_up_at: BTreeMap<usize, Mono>,
     /// When the pauses before another run are over, by task.
     pub(super) pauses: BTreeMap<usize, Mono>,
+    /// When no cache holds an answer with the long TTL any more. `None` while the TTL is long.
+    pub(super) drained_at: Option<Mono>,
+    /// When people are reminded of the move that waits for their word.
+    pub(super) remind_at: Option<Mono>,
 }
 
 impl ServiceState {
@@ -45,6 +49,8 @@ impl ServiceState {
             waiting: None,
             give_up_at: BTreeMap::new(),
             pauses: BTreeMap::new(),
+            drained_at: None,
+            remind_at: None,
         }
     }
 
@@ -169,7 +175,44 @@ impl ServiceState {
             self.memory.active_since = now.wall;
             self.memory.because = because.clone();
         }
+        self.note_ttl(ttl, now);
         self.memory.published = Publication { ranking, ttl };
+    }
+
+    /// Takes note of the TTL that is published next.
+    pub(super) fn note_ttl(&mut self, ttl: Duration, now: Now) {
+        let before = self.memory.published.ttl;
+        if ttl < before {
+            self.drained_at = Some(now.mono + before).max(self.drained_at);
+            self.memory.lowered = Some(now.wall);
+        } else if ttl > before {
+            self.drained_at = None;
+            self.memory.lowered = None;
+        }
+    }
+
+    /// Takes up when the TTL was lowered. The wall clock may have been set since: it counts for no
+    /// more than a whole TTL.
+    pub(super) fn resume_ttl(&mut self, service: &Service, now: Now) {
+        if self.memory.published.ttl != service.ttl.min || service.ttl.min == service.ttl.max {
+            return;
+        }
+        let lowered = *self.memory.lowered.get_or_insert(now.wall);
+        let rest = service.ttl.max.saturating_sub(now.wall.since(lowered));
+        self.drained_at = Some(now.mono + rest);
+    }
+
+    /// How long an answer with the long TTL may still be in a cache, if the TTL is short from now
+    /// on. Zero if the TTL has only one value: waiting would gain nothing.
+    pub(super) fn ttl_drain(&self, service: &Service, now: Mono) -> Duration {
+        let ttl = self.memory.published.ttl;
+        if service.ttl.min == service.ttl.max {
+            Duration::ZERO
+        } else if ttl > service.ttl.min {
+            ttl
+        } else {
+            self.drained_at.map_or(Duration::ZERO, |at| at.since(now))
+        }
     }
 
     /// The target of a halted operation that nobody has dealt with.

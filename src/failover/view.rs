@@ -3,7 +3,7 @@
 use super::engine::{Engine, limits};
 use super::{Because, Memory, Overrides, Policy, Publication, ServiceMemory};
 use crate::health::{Health, LatestLook, Layer, PoolHealth};
-use crate::ids::{Endpoint, PoolName, ProbeIndex, ServiceName};
+use crate::ids::{Endpoint, OperationId, PoolName, ProbeIndex, ServiceName};
 use crate::runbook::Operation;
 use crate::time::{Mono, Now};
 
@@ -144,6 +144,19 @@ impl Engine {
         self.services
             .values()
             .filter_map(|state| state.memory.operation.as_ref())
+    }
+
+    /// The service whose proposal has this number.
+    #[must_use]
+    pub fn proposed(&self, id: OperationId) -> Option<&ServiceName> {
+        let has = |state: &super::service_state::ServiceState| {
+            let proposal = state.memory.proposal.as_ref();
+            proposal.is_some_and(|proposal| proposal.id == id)
+        };
+        self.services
+            .iter()
+            .find(|(_, state)| has(state))
+            .map(|(name, _)| name)
     }
 
     /// What is published of every service.

@@ -13,7 +13,7 @@ use super::model::{
     Expectation, Happening, HookLine, Looks, Place, Scenario, Standing, Targets, Timed,
 };
 use crate::chronicle::{Checkpoint, EndedRun, Entry, HookRun, Record, Run, Saw, Watched};
-use crate::failover::{Event, Failback, Order, Subject};
+use crate::failover::{Event, Failback, Order, Subject, Which};
 use crate::ids::{PoolName, ServerName, ServiceName};
 use crate::time::Wall;
 
@@ -277,6 +277,10 @@ impl Night {
             Order::Failover { service: of, .. }
             | Order::Failback { service: of, .. }
             | Order::Readmit { service: of, .. } => service(of),
+            Order::Approve { which, .. } | Order::Reject { which, .. } => match which {
+                Which::Service(of) => service(of),
+                Which::Operation(_) => true,
+            },
         }
     }
 

@@ -7,7 +7,9 @@ use super::model::{HookLine, START, Scenario, Standing};
 use super::terms::{default_probe, hook, probe, server, service, step, ttl};
 use super::words::{Fault, Word, Words};
 use crate::chronicle::Pace;
-use crate::failover::{Detection, Failback, Move, OnHalt, Policy, Pool, Server, Service, Standby};
+use crate::failover::{
+    Detection, Failback, Mode, Move, OnHalt, Policy, Pool, Server, Service, Standby,
+};
 use crate::ids::{PoolName, ServiceName};
 use crate::runbook::{Act, Plan};
 use crate::time::Wall;
@@ -80,7 +82,8 @@ impl Head {
             ("hook", _) => self.hooks.push(hook(words)?),
             ("active" | "suspended" | "out" | "moved", _) => self.stand(&keyword, words)?,
             (
-                "pools" | "ttl" | "failover" | "failback" | "settle" | "cap" | "on-halt" | "step",
+                "pools" | "ttl" | "failover" | "failback" | "settle" | "cap" | "on-halt" | "mode"
+                | "remind" | "step",
                 Block::Service,
             ) => self.service_line(&keyword, words)?,
             (text, _) => {
@@ -187,6 +190,15 @@ impl Head {
                 let cap = words.number("a number of moves an hour", 0, 1000)?;
                 body.cap_per_hour = u32::try_from(cap).unwrap_or(u32::MAX);
             }
+            "mode" => {
+                let known = [
+                    ("automatic", Mode::Automatic),
+                    ("approve", Mode::Approve),
+                    ("observe", Mode::Observe),
+                ];
+                body.mode = words.one_of("who has the last word", &known)?;
+            }
+            "remind" => body.remind_every = words.duration("how often people are reminded")?,
             "on-halt" => {
                 let known = [("next", OnHalt::Next), ("hold", OnHalt::Hold)];
                 body.on_halt = words.one_of("what follows a halt", &known)?;

@@ -149,6 +149,9 @@ fn memory(scenario: &Scenario, policy: &Policy) -> Memory {
             moves: standing.moves.clone(),
             failback_suspended: standing.suspended,
             cached_until: None,
+            proposal: None,
+            ordered: None,
+            lowered: None,
         };
         memory.services.insert(name.clone(), service_memory);
     }

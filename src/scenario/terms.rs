@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::model::HookLine;
 use super::words::{Fault, Words};
 use crate::chronicle::Pace;
-use crate::failover::{Detection, Failback, HookOutcome, OnHalt, Server, Service, TtlRange};
+use crate::failover::{Detection, Failback, HookOutcome, Mode, OnHalt, Server, Service, TtlRange};
 use crate::health::Layer;
 use crate::ids::ServerName;
 use crate::runbook::{
@@ -118,6 +118,8 @@ pub(super) fn service() -> Service {
         on_halt: OnHalt::Next,
         settle: Duration::from_secs(5),
         runbook: Plan { steps: Vec::new() },
+        mode: Mode::Automatic,
+        remind_every: Duration::from_secs(900),
     }
 }
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::model::{Expectation, Happening, Looks, Place, Scenario, Targets};
 use super::terms::LAYERS;
 use super::words::{Fault, Word, Words, span};
-use crate::failover::{By, Order, Override, Subject};
+use crate::failover::{By, Order, Override, Subject, Which};
 use crate::health::Verdict;
-use crate::ids::{Endpoint, PoolName, ServerName, ServiceName};
+use crate::ids::{Endpoint, OperationId, PoolName, ServerName, ServiceName};
 use crate::time::Wall;
 
 /// So many looks are in one run at the most.
@@ -223,10 +223,11 @@ fn order(words: &mut Words, scenario: &Scenario, at: Duration) -> Result<Order, 
             target = Some(words.need("a pool")?);
         }
         "drain" | "undrain" => target = Some(words.need("a pool or a server")?),
+        "approve" | "reject" => target = Some(words.need("a service or an operation")?),
         other => {
             let message = format!(
                 "'{other}' is no order, write failover, failback, drain, undrain, pin, unpin, \
-                 freeze, thaw or readmit"
+                 freeze, thaw, approve, reject or readmit"
             );
             return Err(words.fault(&verb, message));
         }
@@ -235,7 +236,7 @@ fn order(words: &mut Words, scenario: &Scenario, at: Duration) -> Result<Order, 
         author: "somebody".to_owned(),
         reason: String::new(),
     };
-    let (mut lasts, mut force) = (None, false);
+    let (mut lasts, mut force, mut hurry) = (None, false, false);
     loop {
         if words.has("by") {
             by.author = words.need("who orders it")?.text;
@@ -245,6 +246,8 @@ fn order(words: &mut Words, scenario: &Scenario, at: Duration) -> Result<Order, 
             lasts = Some(words.duration("for how long")?);
         } else if words.has("force") {
             force = true;
+        } else if words.has("now") {
+            hurry = true;
         } else {
             break;
         }
@@ -256,6 +259,7 @@ fn order(words: &mut Words, scenario: &Scenario, at: Duration) -> Result<Order, 
         now,
         expires,
         force,
+        hurry,
     };
     said.order(words, scenario, &verb, service, target)
 }
@@ -265,6 +269,7 @@ struct Said {
     now: Wall,
     expires: Option<Wall>,
     force: bool,
+    hurry: bool,
 }
 
 impl Said {
@@ -279,15 +284,29 @@ impl Said {
         let pool = target
             .as_ref()
             .map(|word| PoolName::from(word.text.as_str()));
-        let (by, force) = (self.by.clone(), self.force);
+        let (by, force, now) = (self.by.clone(), self.force, self.hurry);
         Ok(match (verb.text.as_str(), service, pool) {
             ("failover", Some(service), to) => Order::Failover {
                 service,
                 to,
                 by,
                 force,
+                now,
             },
-            ("failback", Some(service), _) => Order::Failback { service, by, force },
+            ("failback", Some(service), _) => Order::Failback {
+                service,
+                by,
+                force,
+                now,
+            },
+            ("approve", _, Some(what)) => Order::Approve {
+                which: which(what.as_str(), scenario),
+                by,
+            },
+            ("reject", _, Some(what)) => Order::Reject {
+                which: which(what.as_str(), scenario),
+                by,
+            },
             ("readmit", Some(service), Some(pool)) => Order::Readmit { service, pool, by },
             ("pin", Some(service), pool) => self.set(Subject::Pin(service), pool),
             ("freeze", Some(service), _) => self.set(Subject::Freeze(service), None),
@@ -327,9 +346,22 @@ impl Said {
                 reason: self.by.reason,
                 since: self.now,
                 expires: self.expires,
+                now: self.hurry,
             },
             force: self.force,
         }
+    }
+}
+
+/// A service, else the number of an operation.
+fn which(what: &str, scenario: &Scenario) -> Which {
+    let service = ServiceName::from(what);
+    let number = what.strip_prefix("op-").and_then(|id| id.parse().ok());
+    match number {
+        Some(id) if !scenario.policy.services.contains_key(&service) => {
+            Which::Operation(OperationId(id))
+        }
+        Some(_) | None => Which::Service(service),
     }
 }
 

@@ -10,7 +10,8 @@ use super::terms::LAYERS;
 use super::words::{name, quote, show_span};
 use crate::chronicle::Pace;
 use crate::failover::{
-    Detection, Failback, HookOutcome, OnHalt, Order, Pool, Service, Standby, Subject,
+    Detection, Failback, HookOutcome, Mode, OnHalt, Order, Override, Pool, Service, Standby,
+    Subject,
 };
 use crate::health::{Layer, Verdict};
 use crate::ids::{PoolName, ServiceName};
@@ -142,6 +143,8 @@ fn write_service(text: &mut String, service_name: &ServiceName, service: &Servic
         on_halt,
         settle,
         runbook,
+        mode,
+        remind_every,
     } = service;
     line(text, &format!("\nservice {}", name(service_name.as_str())));
     let pools: Vec<String> = pools.iter().map(|pool| name(pool.as_str())).collect();
@@ -161,6 +164,14 @@ fn write_service(text: &mut String, service_name: &ServiceName, service: &Servic
     match on_halt {
         OnHalt::Next => line(text, "  on-halt next"),
         OnHalt::Hold => line(text, "  on-halt hold"),
+    }
+    match mode {
+        Mode::Automatic => {}
+        Mode::Approve => line(text, "  mode approve"),
+        Mode::Observe => line(text, "  mode observe"),
+    }
+    if *mode != Mode::Automatic {
+        line(text, &format!("  remind {}", show_span(*remind_every)));
     }
     for step in &runbook.steps {
         line(text, &format!("  step {}", step_words(step)));
@@ -364,20 +375,27 @@ fn see(
     words
 }
 
+/// An override as an order says it.
+fn said_words(said: &Override) -> String {
+    match (&said.subject, &said.pool) {
+        (Subject::DrainPool(pool), _) => format!("drain {}", name(pool.as_str())),
+        (Subject::DrainServer(server), _) => format!("drain {}", name(server.as_str())),
+        (Subject::Pin(service), Some(pool)) => {
+            format!("pin {} {}", name(service.as_str()), name(pool.as_str()))
+        }
+        (Subject::Pin(service), None) => format!("pin {} \"\"", name(service.as_str())),
+        (Subject::Freeze(service), _) => format!("freeze {}", name(service.as_str())),
+    }
+}
+
 /// An order as a scenario says it, given `now`.
 fn order_words(order: &Order, now: Wall) -> String {
     let mut words = String::from("order ");
+    let mut hurry = false;
     let (by, force, expires) = match order {
         Order::Set { said, force } => {
-            words += &match (&said.subject, &said.pool) {
-                (Subject::DrainPool(pool), _) => format!("drain {}", name(pool.as_str())),
-                (Subject::DrainServer(server), _) => format!("drain {}", name(server.as_str())),
-                (Subject::Pin(service), Some(pool)) => {
-                    format!("pin {} {}", name(service.as_str()), name(pool.as_str()))
-                }
-                (Subject::Pin(service), None) => format!("pin {} \"\"", name(service.as_str())),
-                (Subject::Freeze(service), _) => format!("freeze {}", name(service.as_str())),
-            };
+            hurry = said.now;
+            words += &said_words(said);
             let by = crate::failover::By {
                 author: said.author.clone(),
                 reason: said.reason.clone(),
@@ -398,16 +416,32 @@ fn order_words(order: &Order, now: Wall) -> String {
             to,
             by,
             force,
+            now,
         } => {
+            hurry = *now;
             let _ = write!(words, "failover {}", name(service.as_str()));
             if let Some(to) = to {
                 let _ = write!(words, " to {}", name(to.as_str()));
             }
             (by.clone(), *force, None)
         }
-        Order::Failback { service, by, force } => {
+        Order::Failback {
+            service,
+            by,
+            force,
+            now,
+        } => {
+            hurry = *now;
             let _ = write!(words, "failback {}", name(service.as_str()));
             (by.clone(), *force, None)
+        }
+        Order::Approve { which, by } => {
+            let _ = write!(words, "approve {}", name(&which.to_string()));
+            (by.clone(), false, None)
+        }
+        Order::Reject { which, by } => {
+            let _ = write!(words, "reject {}", name(&which.to_string()));
+            (by.clone(), false, None)
         }
         Order::Readmit { service, pool, by } => {
             let (service, pool) = (name(service.as_str()), name(pool.as_str()));
@@ -422,7 +456,7 @@ fn order_words(order: &Order, now: Wall) -> String {
     if let Some(expires) = expires {
         let _ = write!(words, " for {}", show_span(expires.since(now)));
     }
-    words + if force { " force" } else { "" }
+    words + if force { " force" } else { "" } + if hurry { " now" } else { "" }
 }
 
 fn expectation_words(expectation: &Expectation) -> String {

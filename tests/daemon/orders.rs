@@ -6,6 +6,9 @@ use serde_json::Value;
 
 use crate::house::{House, eventually};
 
+/// Both values of the TTL are short: nobody waits long for caches.
+const SHORT: &str = "ttl = { min = \"1s\", max = \"2s\" }\n";
+
 /// Gives an order; returns its exit code and all that it said.
 fn order(house: &House, words: &[&str]) -> (Option<i32>, String) {
     let output = house.switchback(words);
@@ -34,7 +37,13 @@ fn a_failover_and_the_way_back_are_shown_step_by_step() {
     let house = served();
     let (code, said) = order(
         &house,
-        &["failover", "xmpp-federation", "--reason", "new disks"],
+        &[
+            "failover",
+            "xmpp-federation",
+            "--reason",
+            "new disks",
+            "--now",
+        ],
     );
     assert_eq!(code, Some(0), "{said}");
     assert!(
@@ -50,7 +59,7 @@ fn a_failover_and_the_way_back_are_shown_step_by_step() {
     let because = house.log();
     assert!(because.contains("ordered it: new disks"), "{because}");
 
-    let output = house.switchback(&["failback", "xmpp-federation", "--json"]);
+    let output = house.switchback(&["failback", "xmpp-federation", "--json", "--now"]);
     assert_eq!(output.status.code(), Some(0));
     let outcome = json(&output);
     assert_eq!(outcome["arrived"], true);
@@ -127,6 +136,7 @@ fn a_drain_moves_the_services_away_and_outlives_a_restart() {
             "2h",
             "--author",
             "alice",
+            "--now",
         ],
     );
     assert_eq!(code, Some(0), "{said}");
@@ -201,7 +211,7 @@ fn a_pin_holds_a_service_and_a_freeze_holds_it_still() {
     let pin = |pool| {
         order(
             &house,
-            &[&["pin", "xmpp-federation", pool][..], &why].concat(),
+            &[&["pin", "xmpp-federation", pool, "--now"][..], &why].concat(),
         )
     };
     assert_eq!(pin("edgepool9").0, Some(3));
@@ -245,7 +255,7 @@ fn a_runbook_that_halts_ends_with_1_and_its_pool_can_be_readmitted() {
     eventually("both pools are up", || {
         (house.status()["pools"][1]["health"] == "up").then_some(())
     });
-    let words = ["failover", "xmpp-federation", "--reason", "a test"];
+    let words = ["failover", "xmpp-federation", "--reason", "a test", "--now"];
     let (code, said) = order(&house, &words);
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("FAILED   route"), "{said}");
@@ -266,7 +276,7 @@ fn an_operation_is_followed_across_a_restart_of_the_daemon() {
     eventually("both pools are up", || {
         (house.status()["pools"][1]["health"] == "up").then_some(())
     });
-    let words = ["failover", "xmpp-federation", "--reason", "a test"];
+    let words = ["failover", "xmpp-federation", "--reason", "a test", "--now"];
     let follower = house.shell(&words);
     eventually("the hook runs", || house.path("ran").exists().then_some(()));
     let (code, said) = order(&house, &words);
@@ -280,4 +290,65 @@ fn an_operation_is_followed_across_a_restart_of_the_daemon() {
     assert_eq!(output.status.code(), Some(0), "{said}");
     assert!(said.contains("attempt 2"), "{said}");
     assert!(said.ends_with("edgepool2 is active\n"), "{said}");
+}
+
+#[test]
+fn a_planned_move_lowers_the_ttl_waits_for_caches_and_restores_it() {
+    let mut house = House::build("");
+    house.write("switchback.toml", &house.config(SHORT));
+    house.serve();
+    eventually("the TTL is long", || {
+        (house.served().ttl == 2 && house.status()["pools"][1]["health"] == "up").then_some(())
+    });
+    let words = ["failover", "xmpp-federation", "--reason", "a test"];
+    let follower = house.shell(&words);
+    eventually("the TTL is short, and nothing has moved", || {
+        let served = house.served();
+        (served.ttl == 1 && served.order == ["edge1", "edge2"]).then_some(())
+    });
+    let output = follower.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(
+        said.contains("when the old answer has left the caches"),
+        "{said}"
+    );
+    assert!(said.ends_with("edgepool2 is active\n"), "{said}");
+    assert_eq!(house.served().order, ["edge2", "edge1"]);
+    eventually("the TTL is long again", || {
+        (house.served().ttl == 2).then_some(())
+    });
+}
+
+#[test]
+fn a_move_that_waits_for_a_word_is_an_alarm_and_begins_when_it_is_approved() {
+    let mut house = House::build("");
+    house.write("switchback.toml", &house.config("mode = \"approve\"\n"));
+    house.serve();
+    eventually("both pools are up", || {
+        (house.status()["pools"][1]["health"] == "up").then_some(())
+    });
+    house.close(0);
+    eventually("it asks", || {
+        (house.status()["services"][0]["proposal"]["id"] == 0).then_some(())
+    });
+    let (code, said) = order(&house, &["status"]);
+    assert_eq!(code, Some(1), "it needs a human");
+    assert!(said.contains("switchback approve op-0"), "{said}");
+    assert!(house.log().contains("WAITS FOR APPROVAL"));
+    assert_eq!(house.served().order, ["edge1", "edge2"]);
+    let (code, said) = order(&house, &["approve", "op-9"]);
+    assert_eq!(code, Some(3));
+    assert!(said.contains("op-9 does not wait for a word"), "{said}");
+    let (code, said) = order(&house, &["approve", "op-0", "--reason", "partners know"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("op-0 from edgepool1 to edgepool2"), "{said}");
+    assert_eq!(house.served().order, ["edge2", "edge1"]);
+    assert!(house.log().contains("op-0 to edgepool2 approved by "));
+    let (code, said) = order(&house, &["reject", "xmpp-federation"]);
+    assert_eq!(code, Some(3));
+    assert!(
+        said.contains("no move of service xmpp-federation waits"),
+        "{said}"
+    );
 }

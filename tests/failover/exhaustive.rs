@@ -295,6 +295,7 @@ impl Node {
             reason: "a test".into(),
             since: self.world.now.wall,
             expires: None,
+            now: true,
         };
         let order = Order::Set { said, force: false };
         self.world.order(order).is_ok()

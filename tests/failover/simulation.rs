@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use switchback::failover::{
-    Failback, HookOutcome, OnHalt, Order, Override, Policy, Service, ServiceMemory, Standby,
-    Subject,
+    Failback, HookOutcome, Mode, OnHalt, Order, Override, Policy, Service, ServiceMemory, Standby,
+    Subject, Which,
 };
 use switchback::health::Verdict;
 use switchback::ids::{OperationId, PoolName, ServiceName};
@@ -201,7 +201,8 @@ impl Life {
             Subject::DrainPool(pool.clone()),
             Subject::DrainServer(format!("edge1-{}.test.", 1).as_str().into()),
         ]);
-        let order = match self.dice.below(8) {
+        let waiting = Which::Service(service.clone());
+        let order = match self.dice.below(10) {
             0..=2 => {
                 let expires = self.dice.pick(&[None, Some(secs(5)), Some(secs(100))]);
                 let said = Override {
@@ -211,6 +212,7 @@ impl Life {
                     reason: "a test".into(),
                     since: self.world.now.wall,
                     expires: expires.map(|by: Duration| self.world.now.wall + by),
+                    now: self.dice.chance(50),
                 };
                 let force = self.dice.chance(50);
                 Order::Set { said, force }
@@ -221,15 +223,25 @@ impl Life {
                 to: self.dice.chance(80).then_some(pool),
                 by: ann(),
                 force: self.dice.chance(50),
+                now: self.dice.chance(50),
             },
             6 => Order::Failback {
                 service,
                 by: ann(),
                 force: self.dice.chance(50),
+                now: self.dice.chance(50),
             },
-            _ => Order::Readmit {
+            7 => Order::Readmit {
                 service,
                 pool,
+                by: ann(),
+            },
+            8 => Order::Reject {
+                which: waiting,
+                by: ann(),
+            },
+            _ => Order::Approve {
+                which: waiting,
                 by: ann(),
             },
         };
@@ -277,10 +289,21 @@ impl Life {
                 let known = world.engine.service(world.now, name).unwrap().memory;
                 let of = |memory: &ServiceMemory| {
                     let ServiceMemory {
-                        published, moves, ..
+                        published,
+                        moves,
+                        proposal,
+                        ordered,
+                        ..
                     } = memory.clone();
                     let operation = memory.operation.as_ref().map(|operation| operation.id);
-                    (published, moves, operation, memory.ineligible.clone())
+                    let waiting = (proposal, ordered);
+                    (
+                        published,
+                        moves,
+                        operation,
+                        waiting,
+                        memory.ineligible.clone(),
+                    )
                 };
                 assert_eq!(of(known), of(memory), "the disk and the engine agree");
             }
@@ -304,6 +327,11 @@ impl Life {
             let _ = self.world.order(clear(said.subject));
         }
         self.settle();
+        let mut trusting = self.world.policy.clone();
+        for service in trusting.services.values_mut() {
+            service.mode = Mode::Automatic;
+        }
+        assert!(self.world.reload(trusting), "nothing is under way");
         // Readmitting may make a service move; then that comes to its end as well.
         for name in self.services() {
             let memory = self.world.disk.services[&name].clone();
@@ -337,6 +365,10 @@ impl Life {
     fn every_operation_has_ended(&self) {
         assert_eq!(self.operations(), BTreeSet::new(), "all have ended");
         for id in 0..self.world.disk.next_operation.0 {
+            // A number that was proposed and never began leaves none.
+            if !self.world.begun.contains(&OperationId(id)) {
+                continue;
+            }
             let ended = self
                 .world
                 .ended
@@ -421,6 +453,12 @@ fn random_service(dice: &mut Dice, policy: &Policy) -> Service {
         Failback::After(secs(600)),
     ]);
     one.cap_per_hour = dice.pick(&[0, 1, 4]);
+    one.mode = dice.pick(&[
+        Mode::Automatic,
+        Mode::Automatic,
+        Mode::Approve,
+        Mode::Observe,
+    ]);
     one.on_halt = dice.pick(&[OnHalt::Next, OnHalt::Hold]);
     one.runbook = dice.pick(&[
         Plan::publish_only(),

@@ -26,6 +26,7 @@ pub(crate) fn said(subject: Subject, pool: Option<&str>, expires: Option<Wall>) 
         reason: "a test".into(),
         since: Wall(0),
         expires,
+        now: true,
     };
     Order::Set { said, force: false }
 }
@@ -149,7 +150,7 @@ fn the_cap_holds_back_returns_but_never_a_first_move_away() {
     assert_eq!(world.active("fed"), "p3");
     assert_eq!(
         world.because("fed"),
-        "a move to p1 is held back by the cap per hour"
+        "a move to p1 is held back by the cap per hour, until it is over or approved"
     );
     world.see("p3", Refused);
     world.rounds(5);

@@ -25,6 +25,8 @@ fn forced(order: Order) -> Order {
         Order::Clear { .. }
         | Order::Failover { .. }
         | Order::Failback { .. }
+        | Order::Approve { .. }
+        | Order::Reject { .. }
         | Order::Readmit { .. } => order,
     }
 }
@@ -230,7 +232,7 @@ fn a_dead_pool_that_the_cap_keeps_active_is_called_dead() {
         (world.active("fed"), world.because("fed")),
         (
             "p1".into(),
-            "it is down; a move to p2 is held back by the cap per hour".into()
+            "it is down; a move to p2 is held back by the cap per hour, until it is over or approved".into()
         )
     );
 }

@@ -5,102 +5,21 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use switchback::failover::{
-    Action, Because, By, Change, Detection, Engine, Event, Failback, HookCall, HookEnd,
-    HookOutcome, Input, Memory, OnHalt, Order, Policy, Pool, Publication, ReferenceLook, Server,
-    Service, Standby, Subject, TtlRange,
+    Action, Because, Change, Engine, Event, HookCall, HookEnd, HookOutcome, Input, Memory, Mode,
+    Order, Policy, Publication, ReferenceLook, Which,
 };
-use switchback::health::{Layer, Observation, Verdict};
+use switchback::health::{Observation, Verdict};
 use switchback::ids::{Endpoint, OperationId, PoolName, ProbeIndex, ServiceName};
-use switchback::runbook::{self, Plan};
+use switchback::runbook;
 use switchback::time::{Mono, Now, Wall};
 
 use crate::records::ended_as_it_says;
 use crate::serials::Serials;
 
+pub(crate) use crate::given::{ann, clear, failback, failover, policy, pool, secs, service};
+
 pub(crate) const ROUND: Duration = Duration::from_secs(1);
 const START: Wall = Wall(1_795_000_000_000);
-
-/// Who gives the orders of the tests.
-pub(crate) fn ann() -> By {
-    By {
-        author: "ann".into(),
-        reason: "a test".into(),
-    }
-}
-
-pub(crate) fn clear(subject: Subject) -> Order {
-    Order::Clear { subject, by: ann() }
-}
-
-/// An operator's failback.
-pub(crate) fn failback() -> Order {
-    Order::Failback {
-        service: "fed".into(),
-        by: ann(),
-        force: false,
-    }
-}
-
-pub(crate) fn secs(seconds: u64) -> Duration {
-    Duration::from_secs(seconds)
-}
-
-/// A policy of `pools` pools (`p1`, `p2` …) with one server each, and one service `fed`.
-pub(crate) fn policy(pools: usize) -> Policy {
-    let mut policy = Policy::default();
-    for number in 1..=pools {
-        policy
-            .pools
-            .insert(format!("p{number}").as_str().into(), pool(number, 1));
-    }
-    policy.services.insert("fed".into(), service(pools));
-    policy
-}
-
-pub(crate) fn pool(number: usize, servers: usize) -> Pool {
-    let server = |index: usize| Server {
-        name: format!("edge{number}-{index}.test.").as_str().into(),
-        addresses: vec![IpAddr::from([
-            10,
-            0,
-            u8::try_from(number).unwrap(),
-            u8::try_from(index).unwrap(),
-        ])],
-        weight: 50,
-        vars: BTreeMap::new(),
-    };
-    Pool {
-        servers: (1..=servers).map(server).collect(),
-        min_healthy: 1,
-        standby: Standby::Hot,
-        detection: vec![Detection {
-            depth: Layer::Tls,
-            rise: 2,
-            fall: 2,
-            stale_after: secs(5),
-            tls_stale_after: secs(15),
-        }],
-        vars: BTreeMap::from([("site".to_owned(), format!("Site{number}"))]),
-    }
-}
-
-pub(crate) fn service(pools: usize) -> Service {
-    Service {
-        pools: (1..=pools)
-            .map(|number| format!("p{number}").as_str().into())
-            .collect(),
-        ttl: TtlRange {
-            min: secs(5),
-            max: secs(60),
-        },
-        failover_after: Duration::ZERO,
-        cap_per_hour: 4,
-        failback: Failback::After(secs(600)),
-        on_halt: OnHalt::Next,
-        settle: secs(5),
-        runbook: Plan::publish_only(),
-    }
-}
 
 /// A run of a hook: operation, task, whether the undo.
 pub(crate) type RunId = (OperationId, usize, bool);
@@ -144,6 +63,10 @@ pub(crate) struct World {
     /// and dies with the process.
     store_works: bool,
     pending: Vec<Change>,
+    /// The operations whose beginning is recorded.
+    pub(crate) begun: BTreeSet<OperationId>,
+    /// The proposals that a person approved.
+    approved: BTreeSet<OperationId>,
 }
 
 impl World {
@@ -189,6 +112,8 @@ impl World {
             dies_in: None,
             store_works: true,
             pending: Vec::new(),
+            begun: BTreeSet::new(),
+            approved: BTreeSet::new(),
         };
         world.act();
         world
@@ -270,9 +195,45 @@ impl World {
     }
 
     pub(crate) fn order(&mut self, order: Order) -> Result<(), switchback::failover::OrderRefusal> {
+        let asked = match &order {
+            Order::Approve { which, .. } | Order::Reject { which, .. } => self.asked(which),
+            Order::Set { .. }
+            | Order::Clear { .. }
+            | Order::Failover { .. }
+            | Order::Failback { .. }
+            | Order::Readmit { .. } => None,
+        };
+        let approves = matches!(order, Order::Approve { .. });
+        if let Some(id) = asked {
+            if approves {
+                self.approved.insert(id);
+            } else {
+                self.approved.remove(&id);
+            }
+        }
         let result = self.engine.handle_order(self.now, order);
         self.act();
         result
+    }
+
+    /// The number of the proposal that an answer is to.
+    fn asked(&self, which: &Which) -> Option<OperationId> {
+        match which {
+            Which::Operation(id) => Some(*id),
+            Which::Service(name) => {
+                let memory = self.engine.service(self.now, name)?.memory;
+                memory.proposal.as_ref().map(|asked| asked.id)
+            }
+        }
+    }
+
+    /// No move that health decides begins without the word that its service's mode asks for.
+    fn has_the_word(&self, id: OperationId, service: &ServiceName, because: &Because) -> bool {
+        match self.policy.services[service].mode {
+            Mode::Automatic => true,
+            Mode::Approve => because.is_an_operators() || self.approved.contains(&id),
+            Mode::Observe => because.is_an_operators(),
+        }
     }
 
     /// The store fails, or works again and takes what has waited.
@@ -359,7 +320,14 @@ impl World {
     }
 
     fn hear(&mut self, event: Event) {
-        if let Event::OperationBegan { id, service, .. } = &event {
+        if let Event::OperationBegan {
+            id,
+            service,
+            because,
+            ..
+        } = &event
+        {
+            assert!(self.has_the_word(*id, service, because), "{event}");
             // A reload while it is under way does not change its plan; and a number whose record
             // died with the process is given again.
             self.with_hooks.remove(id);
@@ -401,6 +369,8 @@ impl World {
         for change in changes {
             match change {
                 Change::Service(name, memory) => {
+                    self.begun
+                        .extend(memory.operation.as_ref().map(|begun| begun.id));
                     self.note_done(&memory);
                     self.disk.services.insert(name, *memory);
                 }

@@ -116,6 +116,21 @@ fn write_service(
         service.ttl_s,
     )?;
     writeln!(page, "  {}", paint.quiet(&tame(&service.because)))?;
+    if let Some(proposal) = &service.proposal {
+        let id = proposal.id;
+        let word = proposal.word.as_ref().map_or_else(
+            || paint.loud(&format!("switchback approve {id}, or reject {id}")),
+            |word| tame(word),
+        );
+        writeln!(
+            page,
+            "  {} {} -> {} waits for approval, {}: {word}",
+            paint.head(&id.to_string()),
+            proposal.from,
+            proposal.to,
+            ago(now, proposal.since),
+        )?;
+    }
     for line in &service.overrides {
         writeln!(page, "  {} {}", paint.odd("override"), tame(line))?;
     }

@@ -31,11 +31,14 @@ pub struct By {
 /// `switchback failover`.
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES, after_long_help = "\
-The runbook runs, and its steps are shown as they go. Ctrl-C leaves the operation to the daemon.
+While the old pool serves, the TTL is lowered first, and the move begins when no cache holds the old
+answer any more, after `ttl.max`; --now does not wait, nor does it if the old pool fails meanwhile.
+Then the runbook runs, and its steps are shown as they go. Ctrl-C leaves the move to the daemon.
+
 Afterwards the service stays where it is: automatic failback waits for `switchback failback`. So a
 reason is needed: somebody else will want to know.
 
-Refused without --force: a pool that does not serve, and a pool that is active for another service
+Refused without --force: a pool of which nothing is known, and a pool that is active for another service
 while this one's hooks would work on it.
 
 Examples:
@@ -57,9 +60,12 @@ pub struct Failover {
     /// Why; the next operator reads it
     #[arg(long, value_name = "TEXT")]
     pub reason: String,
-    /// Go there even if it does not serve, or is active for another service
+    /// Go there even if nothing is known of it, or if it is active for another service
     #[arg(long)]
     pub force: bool,
+    /// Move at once: do not lower the TTL first and wait until the old answer has left the caches
+    #[arg(long)]
+    pub now: bool,
     /// Return as soon as it is taken
     #[arg(long)]
     pub no_wait: bool,
@@ -90,9 +96,12 @@ pub struct Failback {
     /// Why
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
-    /// Go there even if it does not serve, or is active for another service
+    /// Go there even if nothing is known of it, or if it is active for another service
     #[arg(long)]
     pub force: bool,
+    /// Move at once: do not lower the TTL first and wait until the old answer has left the caches
+    #[arg(long)]
+    pub now: bool,
     /// Return as soon as it is taken
     #[arg(long)]
     pub no_wait: bool,
@@ -131,6 +140,9 @@ pub struct Drain {
     /// Even if no pool that serves is left
     #[arg(long)]
     pub force: bool,
+    /// Move at once: do not lower the TTL first and wait until the old answer has left the caches
+    #[arg(long)]
+    pub now: bool,
     /// Return as soon as it is taken
     #[arg(long)]
     pub no_wait: bool,
@@ -191,6 +203,9 @@ pub struct Pin {
     /// It ends by itself after this time: 30m, 2h, 3d
     #[arg(long = "for", value_name = "TIME", value_parser = period)]
     pub period: Option<Duration>,
+    /// Move at once: do not lower the TTL first and wait until the old answer has left the caches
+    #[arg(long)]
+    pub now: bool,
     /// Return as soon as it is taken
     #[arg(long)]
     pub no_wait: bool,
@@ -268,6 +283,66 @@ pub struct Thaw {
     /// The service, as the configuration names it
     #[arg(value_name = "SERVICE")]
     pub service: String,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Who and how.
+    #[command(flatten)]
+    pub by: By,
+}
+
+/// `switchback approve`.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES, after_long_help = "\
+A move waits for a word when its service has mode = \"approve\", when the cap per hour holds it back,
+or when its hooks would work on a pool that is active for another service. `switchback status` shows
+it with its number. What is approved is that move and no other: if the pools or the plan have changed
+since, it is void, and a new number waits. By its service's name, whatever waits is approved; also a
+move that an operator ordered and that waits for caches.
+
+Examples:
+  switchback approve op-7
+  switchback approve xmpp-federation --reason 'partners were told'
+
+Exit codes:
+  0  the service has arrived (with --no-wait: it was taken)
+  1  no daemon answered, or it did not arrive: the runbook halted or needs a human
+  2  the command line is wrong
+  3  refused: nothing waits under this name; nothing has changed")]
+pub struct Approve {
+    /// The service, or the number that the operation will have
+    #[arg(value_name = "SERVICE|OPERATION")]
+    pub what: String,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Return as soon as it is taken
+    #[arg(long)]
+    pub no_wait: bool,
+    /// Who and how.
+    #[command(flatten)]
+    pub by: By,
+}
+
+/// `switchback reject`.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES, after_long_help = "\
+The move does not begin, and the same is not proposed again until the situation has changed: another
+target, another plan, or trouble that ended and came back. `switchback approve` still lets it go. A
+move that an operator ordered and that waits for caches is taken back.
+
+Example:
+  switchback reject op-7 --reason 'edge1 is being rebooted'
+
+Exit codes:
+  0  done
+  1  no daemon answered
+  2  the command line is wrong
+  3  refused: nothing waits under this name; nothing has changed")]
+pub struct Reject {
+    /// The service, or the number that the operation would have
+    #[arg(value_name = "SERVICE|OPERATION")]
+    pub what: String,
     /// Why
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,

@@ -220,10 +220,12 @@ impl<'a> Exercise<'a> {
         let from = &before.active;
         let by = || order::claim(&self.arguments.by, Some(&self.arguments.reason));
         let force = self.arguments.force;
+        // A drill is about the move itself: it does not wait for caches first.
         let there = Request::Failover {
             service: self.service.clone(),
             to: Some(to.clone()),
             force,
+            now: true,
             by: by(),
         };
         // A failback also lets automatic failback go on, which the failover held back.
@@ -231,6 +233,7 @@ impl<'a> Exercise<'a> {
             Request::Failback {
                 service: self.service.clone(),
                 force,
+                now: true,
                 by: by(),
             }
         } else {
@@ -238,6 +241,7 @@ impl<'a> Exercise<'a> {
                 service: self.service.clone(),
                 to: Some(from.clone()),
                 force,
+                now: true,
                 by: by(),
             }
         };
