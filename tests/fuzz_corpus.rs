@@ -11,6 +11,8 @@ mod config;
 mod query;
 #[path = "shared/random.rs"]
 mod random;
+#[path = "../fuzz/checks/scenario.rs"]
+mod scenario;
 #[path = "../fuzz/checks/transfer.rs"]
 mod transfer;
 #[path = "../fuzz/checks/tsig.rs"]
@@ -107,4 +109,9 @@ fn transfers_of_the_corpus_and_mutations_of_them_keep_every_invariant() {
 fn configurations_of_the_corpus_and_mutations_of_them_keep_every_invariant() {
     let folder = root().join("tests/config");
     replay("config", 2_000, |input| config::check(input, &folder));
+}
+
+#[test]
+fn scenarios_of_the_corpus_and_mutations_of_them_keep_every_invariant() {
+    replay("scenario", 3_000, scenario::check);
 }
