@@ -188,6 +188,7 @@ fn well() -> Status {
             pool("edgepool2", Standby::Cold, edge2),
         ],
         services: vec![ServiceStatus {
+            cached_until: None,
             name: "xmpp-federation".into(),
             mode: "settled".to_owned(),
             active: "edgepool1".into(),
@@ -217,6 +218,8 @@ fn well() -> Status {
 
 fn task(name: &str, state: TaskState, server: Option<&str>, output: &str) -> TaskStatus {
     TaskStatus {
+        since: NOW,
+        deadline: None,
         name: name.to_owned(),
         state,
         server: server.map(Into::into),

@@ -322,6 +322,9 @@ pub struct ServiceStatus {
     pub overrides: Vec<String>,
     /// Moves of the active pool within the last hour.
     pub moves_in_the_last_hour: u32,
+    /// Until when caches may hold answers from before the latest change.
+    #[serde(default)]
+    pub cached_until: Option<Wall>,
 }
 
 /// A move that waits for a person's word.
@@ -405,6 +408,12 @@ pub struct TaskStatus {
     pub attempt: u32,
     /// How long it took.
     pub took_ms: Option<u64>,
+    /// Since when it has been in this state.
+    #[serde(default)]
+    pub since: Wall,
+    /// When its latest run is over at the latest.
+    #[serde(default)]
+    pub deadline: Option<Wall>,
     /// The end of what it printed, or why it failed.
     pub output_tail: String,
 }

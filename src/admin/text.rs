@@ -1,5 +1,6 @@
 //! Answers as people read them: what is wrong first, then what is served, then what was seen.
 
+mod bar;
 mod explain;
 mod orders;
 mod past;
@@ -8,6 +9,7 @@ mod status;
 mod style;
 mod transferred;
 
+pub use bar::{bar, drain, progress};
 pub use explain::explain;
 pub use orders::{ordered, overrides};
 pub use past::{history, shown};

@@ -190,8 +190,12 @@ pub struct Daemon {
 Alarms, halted runbooks and excluded pools come first; then each service with its pools in the
 order published; then each server with the last look at it.
 
+--watch shows it anew every second, with bars for what is under way; j, k and the arrows scroll, q or
+ctrl-C ends it. Where there is no terminal that can do so, it says so and shows the status once.
+
 Examples:
   switchback status
+  switchback status --watch
   switchback status --json | jq '.services[] | {name, active}'
   switchback status --control /run/switchback/control.sock
 
@@ -203,6 +207,9 @@ pub struct Status {
     /// Which daemon.
     #[command(flatten)]
     pub daemon: Daemon,
+    /// Show it anew every second, until q
+    #[arg(long, conflicts_with = "json")]
+    pub watch: bool,
     /// As one JSON object, for programs
     #[arg(long)]
     pub json: bool,

@@ -3,9 +3,9 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use super::Exit;
 use super::args::{Daemon, Explain, Reload, Status};
 use super::output::{CommandError, Out};
+use super::{Exit, watch};
 use crate::admin::{self, Answer, ClientError, Request, text};
 use crate::files;
 
@@ -13,6 +13,11 @@ use crate::files;
 const CONTROL: &str = "/run/switchback/control.sock";
 
 pub(super) fn status(arguments: &Status, out: &mut Out) -> Result<Exit, CommandError> {
+    if arguments.watch
+        && let Some(exit) = watch::run(&socket_of(&arguments.daemon)?, out)?
+    {
+        return Ok(exit);
+    }
     let Answer::Status(status) = ask(&arguments.daemon, &Request::Status)? else {
         return Err(other_answer());
     };

@@ -10,8 +10,8 @@ use super::Exit;
 use super::args::Daemon;
 use super::ask::{ask, other_answer, write_json};
 use super::output::{CommandError, Out};
-use crate::admin::status::{OperationStatus, ServiceStatus, TaskState, TaskStatus};
-use crate::admin::text::{self, Paint, duration, tame};
+use crate::admin::status::{OperationStatus, ServiceStatus, TaskState};
+use crate::admin::text::{self, tame};
 use crate::admin::{Answer, Moving, Ordered, Request};
 use crate::clock;
 use crate::ids::OperationId;
@@ -228,7 +228,11 @@ impl<'a> Trail<'a> {
             return Ok(());
         }
         self.wipe()?;
-        write!(self.out, "{}", bar(operation, self.out.paint()))?;
+        write!(
+            self.out,
+            "{}",
+            text::progress(operation, clock::wall(), self.out.paint())
+        )?;
         self.out.flush()?;
         self.open_line = true;
         Ok(())
@@ -252,60 +256,5 @@ impl<'a> Trail<'a> {
             service.name, service.active
         );
         self.line(&paint.loud(&line))
-    }
-}
-
-/// `[####····] 4/8  start services (edge2), 12s`.
-fn bar(operation: &OperationStatus, paint: Paint) -> String {
-    const WIDTH: usize = 20;
-    let all = operation.steps.len().max(1);
-    let is_done = |task: &&TaskStatus| task.state == TaskState::Done;
-    let done = operation.steps.iter().filter(is_done).count();
-    let full = WIDTH * done / all;
-    let at_work =
-        |task: &&TaskStatus| matches!(task.state, TaskState::Running | TaskState::Undoing);
-    let now = operation.steps.iter().find(at_work);
-    let what = now.map(|task| {
-        let took = task.took_ms.map(Duration::from_millis).map(duration);
-        let took = took.map(|took| format!(", {took}")).unwrap_or_default();
-        format!("{}{took}", text::task_label(task))
-    });
-    format!(
-        "  [{}{}] {done}/{all}  {}",
-        paint.good(&"#".repeat(full)),
-        paint.quiet(&"·".repeat(WIDTH - full)),
-        what.unwrap_or_else(|| operation.state.clone()),
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_bar_shows_what_is_done_and_what_runs() {
-        let task = |name: &str, state| TaskStatus {
-            name: name.to_owned(),
-            state,
-            server: None,
-            attempt: 1,
-            took_ms: None,
-            output_tail: String::new(),
-        };
-        let operation = OperationStatus {
-            id: OperationId(7),
-            from: "p1".into(),
-            to: "p2".into(),
-            state: "running".to_owned(),
-            ended: None,
-            steps: vec![
-                task("stop", TaskState::Done),
-                task("route", TaskState::Running),
-            ],
-        };
-        assert_eq!(
-            bar(&operation, Paint::Plain),
-            "  [##########··········] 1/2  route"
-        );
     }
 }

@@ -17,6 +17,7 @@ mod probe;
 mod serve;
 mod simulate;
 mod verify;
+mod watch;
 mod when;
 mod wiring;
 

@@ -313,6 +313,7 @@ impl Core {
             halted: memory.halted.as_ref().map(halt),
             ineligible: memory.ineligible.iter().map(ineligible).collect(),
             overrides: overrides.map(ToString::to_string).collect(),
+            cached_until: memory.cached_until.filter(|until| *until > now.wall),
             moves_in_the_last_hour: u32::try_from(recent.count()).unwrap_or(u32::MAX),
         })
     }
@@ -505,6 +506,8 @@ fn operation(operation: &Operation, because: &Because) -> OperationStatus {
             server: task.server.clone(),
             attempt: task.attempts,
             took_ms: task.took_ms,
+            since: task.since,
+            deadline: task.deadline,
             output_tail: tail,
         }
     });

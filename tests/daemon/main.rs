@@ -10,6 +10,7 @@ mod history;
 mod house;
 mod orders;
 mod settings;
+mod watching;
 
 use std::os::unix::fs::PermissionsExt;
 
