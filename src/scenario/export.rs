@@ -226,7 +226,7 @@ impl Night {
                 let latest = self.scenario.lines.iter().rfind(ends);
                 let stopped = latest.map(|line| line.what == Happening::Stop);
                 if stopped != Some(true) {
-                    self.line(self.at, Happening::Stop);
+                    self.line(self.killed(at), Happening::Stop);
                 }
                 self.line(at, Happening::Start);
             }
@@ -239,6 +239,14 @@ impl Night {
             | Entry::Told(_)
             | Entry::Lost { .. } => {}
         }
+    }
+
+    /// When the daemon was killed that starts again `at`: nobody wrote that down. It was after the
+    /// latest entry, and the looks that came with it are taken.
+    fn killed(&self, at: Wall) -> Wall {
+        let paces = self.scenario.paces.values().flatten();
+        let interval = paces.map(|pace| pace.interval).max().unwrap_or_default();
+        (self.at + interval + Duration::from_millis(1)).min(at.max(self.at))
     }
 
     fn published(&mut self, at: Wall, service: &ServiceName, order: &[PoolName]) {

@@ -91,6 +91,7 @@ fn an_operation_is_shown_with_what_its_hooks_printed() {
     let order = [
         "failover",
         "xmpp-federation",
+        "--now",
         "--reason",
         "a test",
         "--author",
