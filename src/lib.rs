@@ -31,6 +31,7 @@
 //! | [`snapshot`] | zones and rankings to one immutable thing that answers |
 //! | [`answer`] | a query and a snapshot to a response |
 //! | [`transfer`] | whole zones and their changes, for secondaries |
+//! | [`alert`], [`courier`] | what people are told, and how it gets to them |
 //! | [`inquiry`], [`verify`] | what the world says of a service, and what is wrong with it |
 //! | [`config`] | TOML to all of the above, every error at once |
 //! | [`clock`] | the only `now()` |
@@ -62,12 +63,14 @@
 //! - Nothing that a stranger sends makes memory or the log grow without bound, or panics.
 
 pub mod admin;
+pub mod alert;
 pub mod answer;
 pub mod certificate;
 pub mod chronicle;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod courier;
 pub mod daemon;
 pub mod failover;
 pub mod files;

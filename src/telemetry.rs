@@ -98,6 +98,14 @@ pub fn certificate(not_after: Option<Wall>, now: Wall) {
     }
 }
 
+/// Alerts to a receiver cannot be delivered (`Some`), or can again.
+pub fn receiver(name: &str, failed: Option<&str>) {
+    match failed {
+        Some(why) => warn!("alert {name} cannot be delivered, it is tried again: {why}"),
+        None => info!("alert {name} can be delivered again"),
+    }
+}
+
 /// How a reload ended.
 pub fn reload(refused: Option<&String>) {
     match refused {

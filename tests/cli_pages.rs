@@ -8,10 +8,11 @@ use std::path::PathBuf;
 
 use switchback::admin::explain::{Explain, ExplainedPool};
 use switchback::admin::status::{
-    Acknowledged, AskedFor, CertificateStatus, Counters, EndpointStatus, Family, Halt, Ineligible,
-    Isolation, Listening, Look, Mask, OperationStatus, PoolStatus, PrimaryTrouble, ProbeStatus,
-    Ranked, SecondaryStatus, ServerStatus, ServiceStatus, Status, StoreStatus, TaskState,
-    TaskStatus, Told, Transferred, TransferredState, Transport, TransportCounters, ZoneStatus,
+    Acknowledged, AlertStatus, AskedFor, CertificateStatus, Counters, EndpointStatus, Family, Halt,
+    Ineligible, Isolation, Listening, Look, Mask, OperationStatus, PoolStatus, PrimaryTrouble,
+    ProbeStatus, Ranked, SecondaryStatus, ServerStatus, ServiceStatus, Status, StoreStatus,
+    TaskState, TaskStatus, Told, Transferred, TransferredState, Transport, TransportCounters,
+    ZoneStatus,
 };
 use switchback::admin::text::{self, Paint};
 use switchback::failover::Standby;
@@ -213,6 +214,35 @@ fn well() -> Status {
             not_after: Some(Wall(NOW.0 + 45 * 86_400_000)),
             refused: None,
         }),
+        alerts: vec![told()],
+    }
+}
+
+/// One that is told.
+fn told() -> AlertStatus {
+    AlertStatus {
+        name: "wall".to_owned(),
+        to: "/usr/local/bin/wall".to_owned(),
+        waiting: 0,
+        delivered: 12,
+        left_out: 3,
+        last_delivered: Some(ago_s(240)),
+        failing_since: None,
+        problem: None,
+    }
+}
+
+/// One that is not reached.
+fn deaf() -> AlertStatus {
+    AlertStatus {
+        name: "oncall".to_owned(),
+        to: "https://hooks.contoso.test".to_owned(),
+        waiting: 4,
+        delivered: 0,
+        left_out: 0,
+        last_delivered: None,
+        failing_since: Some(ago_s(90)),
+        problem: Some("status 502".to_owned()),
     }
 }
 
@@ -259,6 +289,7 @@ fn in_trouble() -> Status {
         families: vec![Family::V4, Family::V6],
     });
     status.store.failed = Some("No space left on device".to_owned());
+    status.alerts.push(deaf());
     status.zones[0].transferred = Some(expired());
     let probe = looked("stream-error", Some("evil\x1b[2J"), 0, 3);
     status.pools[0] = PoolStatus {

@@ -30,6 +30,7 @@ const HOUSE: &[(&str, Kind, &[&str])] = &[
         Pure,
         &["chronicle", "failover", "health", "runbook"],
     ),
+    ("alert", Pure, &["failover", "health", "runbook"]),
     ("tsig", Pure, &["zone"]),
     ("secondary", Pure, &["zone", "tsig"]),
     ("history", Pure, &["zone"]),
@@ -47,6 +48,11 @@ const HOUSE: &[(&str, Kind, &[&str])] = &[
     ("http", Io, &["clock"]),
     ("hook", Io, &["failover", "runbook", "http", "clock"]),
     (
+        "courier",
+        Io,
+        &["alert", "runbook", "http", "hook", "clock"],
+    ),
+    (
         "config",
         Io,
         &[
@@ -63,6 +69,9 @@ const HOUSE: &[(&str, Kind, &[&str])] = &[
             "clock",
             "files",
             "certificate",
+            "http",
+            "alert",
+            "courier",
         ],
     ),
     ("lookup", Io, &["inquiry", "zone", "clock"]),

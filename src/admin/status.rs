@@ -45,6 +45,30 @@ pub struct Status {
     /// Our own certificate, if a transport needs one.
     #[serde(default)]
     pub certificate: Option<CertificateStatus>,
+    /// Who is told of what happens.
+    #[serde(default)]
+    pub alerts: Vec<AlertStatus>,
+}
+
+/// One receiver of alerts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlertStatus {
+    /// Its name in the configuration.
+    pub name: String,
+    /// The program, or the webhook's address without its path.
+    pub to: String,
+    /// How many alerts wait.
+    pub waiting: u64,
+    /// How many were delivered since the start.
+    pub delivered: u64,
+    /// How many were left out since the start: over the rate, or too old.
+    pub left_out: u64,
+    /// When one was delivered last.
+    pub last_delivered: Option<Wall>,
+    /// Since when deliveries fail.
+    pub failing_since: Option<Wall>,
+    /// Why the latest one did.
+    pub problem: Option<String>,
 }
 
 /// The certificate that clients of the encrypted transports are shown.

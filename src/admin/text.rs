@@ -4,6 +4,7 @@ mod bar;
 mod explain;
 mod orders;
 mod past;
+mod receivers;
 mod secondaries;
 mod status;
 mod style;

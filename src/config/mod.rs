@@ -3,8 +3,8 @@
 //! | file | what |
 //! | --- | --- |
 //! | `reader` | TOML to values with places; refuses unknown keys |
-//! | `spec`, `spec_transfers` | what may be written |
-//! | `kept`, `pools`, `primaries`, `probes`, `secondaries`, `server`, `services`, `steps`, `zones` | what it means, with all defaults |
+//! | `spec`, `spec_alerts`, `spec_transfers` | what may be written |
+//! | `alerts`, `kept`, `pools`, `primaries`, `probes`, `secondaries`, `server`, `services`, `steps`, `zones` | what it means, with all defaults |
 //! | `ahead` | master files, read on all processors |
 //! | `names`, `paths`, `duration` | the values that several of them share |
 //! | `problem` | errors and warnings, collected until all has been read |
@@ -12,6 +12,7 @@
 //! Reading never stops at a fault, so that one run tells all of them.
 
 mod ahead;
+mod alerts;
 mod calls;
 pub mod duration;
 mod kept;
@@ -27,6 +28,7 @@ mod secondaries;
 mod server;
 mod services;
 mod spec;
+mod spec_alerts;
 mod spec_steps;
 mod spec_transfers;
 mod steps;
@@ -46,6 +48,7 @@ use std::sync::Arc;
 use ::toml::de::DeTable;
 
 use crate::certificate::CertificateFiles;
+use crate::courier::Receiver;
 use crate::failover::Policy;
 use crate::files;
 use crate::ids::{PoolName, ServiceName};
@@ -85,6 +88,8 @@ pub struct Config {
     pub probes: BTreeMap<PoolName, Vec<Arc<ProbeSpec>>>,
     /// What each service owns.
     pub records: BTreeMap<ServiceName, Vec<ServiceRecord>>,
+    /// Who is told of what, with unique names.
+    pub alerts: Vec<Receiver>,
 }
 
 /// Where to listen.
@@ -256,6 +261,7 @@ pub fn plain(listen: &[SocketAddr], zones: &[(String, PathBuf)]) -> Result<Confi
         policy: Policy::default(),
         probes: BTreeMap::new(),
         records: BTreeMap::new(),
+        alerts: Vec::new(),
     })
 }
 
@@ -273,6 +279,7 @@ fn model(spec: Spec, base: &Base, notes: &mut Notes) -> Option<Config> {
         services,
         reference,
         secondaries: following,
+        alerts,
     } = spec;
     let or = |value: Option<At<String>>, default: &str| {
         value.unwrap_or_else(|| At {
@@ -296,6 +303,7 @@ fn model(spec: Spec, base: &Base, notes: &mut Notes) -> Option<Config> {
     let services = services::read(&services, &pools, &zones, base, notes);
     zones.check_ownership(&pools, &services, notes);
     let following = secondaries::following(following, notes);
+    let alerts = alerts::read(&alerts, base, notes);
     let references = reference.map_or_else(Vec::new, |table| references(table, notes));
     let bare = |(name, records): (ServiceName, Vec<At<ServiceRecord>>)| {
         (
@@ -318,6 +326,7 @@ fn model(spec: Spec, base: &Base, notes: &mut Notes) -> Option<Config> {
         },
         probes: pools.probes,
         records: services.records.into_iter().map(bare).collect(),
+        alerts,
     })
 }
 

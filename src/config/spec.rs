@@ -9,6 +9,7 @@ use toml::de::DeTable;
 
 use super::problem::{At, Notes};
 use super::reader::{Fields, FromToml, Item, one_of, wrong_type};
+use super::spec_alerts::AlertSpec;
 use super::spec_steps::StepSpec;
 use super::spec_transfers::{KeySpec, PermitSpec, PrimarySpec, SecondariesTable, TargetSpec};
 use crate::failover::{Mode, OnHalt, Standby};
@@ -32,6 +33,7 @@ pub(super) struct Spec {
     pub(super) services: List<ServiceSpec>,
     pub(super) reference: Option<At<ReferenceSpec>>,
     pub(super) secondaries: Option<At<SecondariesTable>>,
+    pub(super) alerts: List<AlertSpec>,
 }
 
 /// `[listen]`.
@@ -187,6 +189,7 @@ impl Spec {
             services: list(&mut fields, "service"),
             reference: fields.get("reference"),
             secondaries: fields.get("secondaries"),
+            alerts: list(&mut fields, "alert"),
         };
         fields.finish();
         spec

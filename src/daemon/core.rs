@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::alerts::Ends;
 use super::control::Message;
 use super::disk::Disk;
 use super::followers::{Followers, Seen};
@@ -17,9 +18,11 @@ use super::publisher::Publisher;
 use super::secondaries::{Secondaries, VisitEnd};
 use super::silence::Silence;
 use crate::admin::Response;
+use crate::alert;
 use crate::answer::Notice;
 use crate::clock;
 use crate::config::Config;
+use crate::courier::Courier;
 use crate::failover::{Action, Change, Engine, Input, Publication, ReferenceLook};
 use crate::health::Observation;
 use crate::hook::RunnerEvent;
@@ -82,6 +85,10 @@ pub(super) struct Core {
     pub(super) silence: Silence,
     /// The latest operation of each service that ended since the start.
     pub(super) ended: BTreeMap<ServiceName, Operation>,
+    /// Tells people.
+    pub(super) courier: Courier,
+    /// Which ends of certificates they were told.
+    pub(super) ends: Ends,
 }
 
 /// What the engine wanted, sorted: durable things first, then visible ones.
@@ -154,6 +161,7 @@ impl Core {
             .chain(self.secondaries.poll_timeout())
             .chain(self.silence.poll_timeout())
             .chain(self.publisher.retired().poll_timeout())
+            .chain([self.ends.poll_timeout()])
             .chain(deadline);
         let wake = wake.min().map(clock::instant);
         let time = async {
@@ -287,7 +295,8 @@ impl Core {
             }
             self.free_retired(now.mono);
             self.set_retry(now.mono);
-            self.look_for_silence(now.mono);
+            self.look_for_silence(now);
+            self.look_at_certificates(now);
             // A call that could not be made, or a disk that fails, is news for the engine.
             if !self.engine.has_actions() {
                 self.answer_order(now);
@@ -323,6 +332,7 @@ impl Core {
                 Action::LookAtReferences(targets) => wanted.references.extend(targets),
                 Action::Tell(event) => {
                     telemetry::event(&event);
+                    self.tell_people(alert::event(now.wall, &event));
                     self.keep_event(now, event);
                 }
             }
@@ -356,6 +366,7 @@ impl Core {
         let works = self.disk.failed().is_none();
         if works != worked {
             telemetry::store(self.disk.failed());
+            self.tell_people(Some(alert::store(now.wall, self.disk.failed())));
             self.feed(now, Input::Store { works });
         }
     }

@@ -7,6 +7,7 @@
 //!
 //! [`Engine::handle`]: crate::failover::Engine::handle
 
+mod alerts;
 mod certificate;
 mod control;
 mod core;

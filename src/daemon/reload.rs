@@ -104,6 +104,7 @@ impl Core {
         self.tell_secondaries();
         self.engine = engine;
         self.keeper.reconfigured(&config.policy);
+        self.courier.adopt(&config.alerts);
         self.config = config;
         self.secondaries.adopt(followed, &mut self.disk);
         self.held.clear();

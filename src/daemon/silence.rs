@@ -7,11 +7,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::core::Core;
+use crate::alert;
 use crate::ids::Serial;
 use crate::notify::Notifier;
 use crate::server::Serving;
 use crate::telemetry;
-use crate::time::Mono;
+use crate::time::{Mono, Now};
 use crate::zone::Name;
 
 /// Between two looks at all of them passes no more than this, and no less.
@@ -119,8 +120,8 @@ impl Silence {
 
 impl Core {
     /// Looks for secondaries that do not follow, when that is due.
-    pub(super) fn look_for_silence(&mut self, now: Mono) {
-        if self.silence.poll_timeout().is_none_or(|due| due > now) {
+    pub(super) fn look_for_silence(&mut self, now: Now) {
+        if self.silence.poll_timeout().is_none_or(|due| due > now.mono) {
             return;
         }
         let states = self.notifier.as_ref().map(Notifier::states);
@@ -140,10 +141,17 @@ impl Core {
         });
         let known: Vec<Known> = known.collect();
         let patience = self.config.following.alarm_after;
-        for change in self.silence.look(now, patience, &known) {
+        for change in self.silence.look(now.mono, patience, &known) {
             match change {
-                Change::Silent(text) => telemetry::alarm(&text),
-                Change::Over(address) => telemetry::secondary_follows(address),
+                Change::Silent(text) => {
+                    telemetry::alarm(&text);
+                    self.tell_people(Some(alert::secondary(now.wall, text, false)));
+                }
+                Change::Over(address) => {
+                    telemetry::secondary_follows(address);
+                    let text = format!("secondary {address} follows again");
+                    self.tell_people(Some(alert::secondary(now.wall, text, true)));
+                }
             }
         }
     }

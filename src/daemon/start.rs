@@ -11,6 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::DaemonError;
+use super::alerts::Ends;
 use super::certificate;
 use super::control::Desk;
 use super::core::{Core, Inbox};
@@ -24,6 +25,7 @@ use super::silence::Silence;
 use crate::admin::ControlSocket;
 use crate::clock;
 use crate::config::{self, Config};
+use crate::courier::Courier;
 use crate::failover::{Engine, Memory, Publication};
 use crate::health::Observation;
 use crate::hook::{Runner, RunnerEvent};
@@ -196,12 +198,8 @@ async fn open(
         let runner = start_runner(&config, hook_events).await?;
         (Some(store), memory, Numbers::Reserved(counters), runner)
     } else {
-        (
-            None,
-            Memory::default(),
-            Numbers::FromFiles(Generation(0)),
-            None,
-        )
+        let numbers = Numbers::FromFiles(Generation(0));
+        (None, Memory::default(), numbers, None)
     };
     let first_start = memory.services.is_empty() && !config.policy.services.is_empty();
     let engine = Engine::new(config.policy.clone(), memory, clock::now());
@@ -217,6 +215,7 @@ async fn open(
     let (prober, observations) = start_prober(&config)?;
     let (followers, followed) = followers::channel();
     let (references, answers) = mpsc::channel(64.max(4 * config.policy.references.len()));
+    let courier = Courier::start(&config.alerts, telemetry::receiver);
     let core = Core {
         keeper: Keeper::open(&config, has_state, started, &mut notices),
         engine,
@@ -239,6 +238,8 @@ async fn open(
         retry_at: None,
         ordered: None,
         ended: BTreeMap::new(),
+        courier,
+        ends: Ends::default(),
     };
     let inbox = Inbox {
         observations,

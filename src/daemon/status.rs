@@ -60,6 +60,7 @@ impl Core {
             services,
             counters: self.counters(),
             certificate: self.certificate.as_deref().map(certificate::status),
+            alerts: self.told_people(),
         };
         Response::Ok(Answer::Status(Box::new(status)))
     }
@@ -198,6 +199,7 @@ impl Core {
                 alarms.push(alarm);
             }
         }
+        alarms.extend(self.deaf(now));
         alarms.extend(self.zone_alarms());
         if let Some(certificate) = &self.certificate {
             alarms.extend(certificate::alarms(certificate, now.wall));

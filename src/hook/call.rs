@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
@@ -24,7 +25,11 @@ pub(super) async fn make(
     abandon: &Arc<Notify>,
     output: &mut Output,
 ) -> HookOutcome {
-    let request = match request(call, spec) {
+    let undo = if call.undo { ".undo" } else { "" };
+    // The attempt does not stand in it: what is sent again is the same message.
+    let id = format!("{}.{}{undo}", call.operation, call.task);
+    let body = contract::object(call).to_string().into_bytes();
+    let request = match request(spec, body, id, call.timeout) {
         Ok(request) => request,
         Err(why) => return HookOutcome::NotStarted(why),
     };
@@ -53,7 +58,17 @@ pub(super) async fn make(
     }
 }
 
-fn request(call: &HookCall, spec: &Call) -> Result<Request, String> {
+/// The request of a call, with this body, as the message `id` if it is signed. What stands in files
+/// is read now.
+///
+/// # Errors
+/// What keeps it from being sent.
+pub fn request(
+    spec: &Call,
+    body: Vec<u8>,
+    id: String,
+    timeout: Duration,
+) -> Result<Request, String> {
     let mut headers = Vec::new();
     for (name, word) in &spec.headers {
         let value = match word {
@@ -63,23 +78,21 @@ fn request(call: &HookCall, spec: &Call) -> Result<Request, String> {
         http::check_header(name, &value)?;
         headers.push((name.clone(), value));
     }
-    let undo = if call.undo { ".undo" } else { "" };
     Ok(Request {
         method: Method::from_bytes(spec.method.as_bytes()).map_err(|error| error.to_string())?,
         target: Target::parse(&spec.url).map_err(|error| error.to_string())?,
         headers,
-        body: contract::object(call).to_string().into_bytes(),
+        body,
         content_type: "application/json",
         signature: spec.secret_file.as_ref().map(|file| Signature {
             secret: file.into(),
-            // The attempt does not stand in it: what is sent again is the same message.
-            id: format!("{}.{}{undo}", call.operation, call.task),
+            id,
         }),
         roots: spec
             .ca_file
             .as_ref()
             .map_or(Roots::System, |file| Roots::File(file.into())),
-        timeout: call.timeout,
+        timeout,
     })
 }
 

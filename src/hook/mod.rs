@@ -49,6 +49,7 @@ mod protocol;
 mod run;
 pub mod runner;
 
+pub use call::request;
 pub use client::{HookError, Runner, RunnerEvent};
 pub use group::{end_group, is_gone};
 pub use protocol::RunKey;

@@ -20,6 +20,7 @@ use super::watch::Watch;
 use crate::clock;
 use crate::health::Observation;
 use crate::ids::{Endpoint, ProbeIndex};
+use crate::time::Wall;
 
 /// Why the watches cannot begin.
 #[derive(Debug, Error)]
@@ -57,6 +58,7 @@ struct Running {
     trust: Option<Arc<Trust>>,
     holds: bool,
     asked: Arc<Notify>,
+    ends: Arc<AtomicU64>,
     task: JoinHandle<()>,
 }
 
@@ -139,6 +141,17 @@ impl Prober {
         }
     }
 
+    /// When the certificate ends that an endpoint showed last; the earliest of several probes'.
+    /// `None` if it has shown none yet.
+    #[must_use]
+    pub fn certificate_ends(&self, endpoint: &Endpoint) -> Option<Wall> {
+        let from = (endpoint.clone(), ProbeIndex(0));
+        let watches = self.watches.range(from..);
+        let of_it = watches.take_while(|((of, _), _)| of == endpoint);
+        let ends = of_it.map(|(_, running)| running.ends.load(Ordering::Relaxed));
+        ends.filter(|end| *end > 0).min().map(Wall)
+    }
+
     /// How many observations found no room in the channel since the start.
     #[must_use]
     pub fn dropped(&self) -> u64 {
@@ -162,6 +175,7 @@ impl Prober {
         turn: Arc<Semaphore>,
     ) -> Running {
         let asked = Arc::new(Notify::new());
+        let ends = Arc::new(AtomicU64::new(0));
         let spec = &assignment.spec;
         let timing = Timing {
             interval: spec.interval,
@@ -185,6 +199,7 @@ impl Prober {
             schedule: Schedule::new(timing, clock::mono(), phase(&assignment)),
             turn,
             asked: Arc::clone(&asked),
+            ends: Arc::clone(&ends),
             observations: self.observations.clone(),
             dropped: Arc::clone(&self.dropped),
         };
@@ -193,6 +208,7 @@ impl Prober {
             trust,
             holds,
             asked,
+            ends,
             task: self.thread.spawn(watch.run()),
         }
     }

@@ -29,6 +29,8 @@ pub(super) struct Watch {
     /// Somebody wants to know now.
     pub(super) asked: Arc<Notify>,
     pub(super) observations: mpsc::Sender<Observation>,
+    /// When the certificate that was shown last ends, in milliseconds since 1970; 0 before.
+    pub(super) ends: Arc<AtomicU64>,
     /// Observations that found no room.
     pub(super) dropped: Arc<AtomicU64>,
 }
@@ -136,6 +138,9 @@ impl Watch {
             self.schedule
                 .handle_ended(start, begun.mono, ended.mono, None);
             return;
+        }
+        if let Some(end) = look.certificate_ends {
+            self.ends.store(end.0, Ordering::Relaxed);
         }
         let verdict = Some(&look.verdict);
         self.schedule

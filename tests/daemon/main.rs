@@ -6,6 +6,7 @@
     reason = "a test that fails shows what the daemon said"
 )]
 
+mod alerts;
 mod history;
 mod house;
 mod orders;

@@ -221,9 +221,12 @@ impl Lab {
         fs::write(self.config(), CONFIG.to_owned() + setup.more).unwrap();
         let here = self.folder.path().display();
         let route = format!("#!/bin/sh\nwhile [ -e {here}/closed ]; do sleep 0.05; done\n");
-        fs::write(self.path("route"), route).unwrap();
-        let executable = fs::Permissions::from_mode(0o755);
-        fs::set_permissions(self.path("route"), executable).unwrap();
+        let page = format!("#!/bin/sh\necho \"$SWITCHBACK_TEXT\" >> {here}/paged\n");
+        for (name, script) in [("route", route), ("page", page)] {
+            fs::write(self.path(name), script).unwrap();
+            let executable = fs::Permissions::from_mode(0o755);
+            fs::set_permissions(self.path(name), executable).unwrap();
+        }
         let config = self.config().display().to_string();
         let program = env!("CARGO_BIN_EXE_switchback");
         self.start("switchback", &[program, "serve", "--config", &config]);

@@ -1,10 +1,14 @@
 //! `switchback verify`: each fault of the world has its line.
 
 use std::fs;
+use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::lab::{Lab, SERVICE, Setup, in_a_lab};
+use crate::patience::wait_for;
+
+const BOUND: Duration = Duration::from_secs(30);
 
 /// What was found, and whether the command says that all is well.
 fn verified(lab: &Lab, words: &[&str]) -> (Vec<Value>, bool) {
@@ -152,6 +156,7 @@ fn missing_glue_a_wrong_one_and_an_expired_certificate_each_have_their_line() {
         delegation: "contoso NS ns1.contoso\ncontoso NS ns2.contoso\ncontoso NS ns3.contoso\n\
                      ns1.contoso A 10.77.0.4\nns2.contoso A 10.77.0.99\n",
         certificates: [2021, 2021],
+        more: "[[alert]]\nname = \"page\"\nrun = [\"./page\"]\non = [\"certificate\"]\n",
         ..Setup::default()
     };
     in_a_lab(test, setup, |lab| {
@@ -183,6 +188,16 @@ fn missing_glue_a_wrong_one_and_an_expired_certificate_each_have_their_line() {
             "fail certificate edge1.contoso.test. 10.77.0.11:5269:",
             "xmpp-tls for contoso.test: the certificate is not valid now; it ends 2021-12-31",
         );
+        // And the daemon tells of it by itself.
+        wait_for("an alert for each edge", BOUND, || {
+            let paged = fs::read_to_string(lab.path("paged")).ok()?;
+            let edges = [
+                "edge1.contoso.test. (10.77.0.11)",
+                "edge2.contoso.test. (10.77.0.12)",
+            ];
+            let told = |edge| paged.contains(&format!("the certificate of {edge} has ended"));
+            edges.into_iter().all(told).then_some(())
+        });
         // The standby's fault is none of partners yet.
         has(
             &findings,

@@ -3,6 +3,7 @@
 use std::fmt::{self, Write as _};
 use std::time::Duration;
 
+use super::receivers;
 use super::secondaries::write_secondaries;
 use super::style::{Paint, duration, tame, widest};
 use super::transferred;
@@ -352,6 +353,7 @@ fn write_server(page: &mut String, status: &Status, paint: Paint) -> fmt::Result
         };
         writeln!(page, "  certificate {}, {left}", certificate.path)?;
     }
+    receivers::write(page, &status.alerts, status.now, paint)?;
     let counters = status.counters;
     writeln!(
         page,
