@@ -16,6 +16,8 @@
 mod arguments;
 #[path = "shared/processes.rs"]
 mod processes;
+#[path = "../tests/shared/programs.rs"]
+mod programs;
 #[path = "load/reload.rs"]
 mod reload;
 #[path = "load/servers.rs"]

@@ -32,6 +32,8 @@ mod generator;
 mod measure;
 #[path = "shared/processes.rs"]
 mod processes;
+#[path = "../tests/shared/programs.rs"]
+mod programs;
 #[path = "peers/report.rs"]
 mod report;
 #[path = "peers/servers.rs"]

@@ -11,7 +11,8 @@ use switchback::clock;
 use switchback::zone::Name;
 use tempfile::TempDir;
 
-use super::processes::{end, family, find, free_port};
+use super::processes::{end, family};
+use super::programs::{free_port, installed};
 use super::zones::Zones;
 
 /// A server has so long to get ready.
@@ -70,7 +71,7 @@ pub(crate) struct Memory {
 impl Server {
     /// `None` if it is not installed.
     pub(crate) fn program(&self) -> Option<PathBuf> {
-        find(self.program)
+        installed(self.program)
     }
 
     pub(crate) fn start(&self, zones: &Zones) -> Running {

@@ -9,7 +9,8 @@ use std::time::Duration;
 use switchback::clock;
 use tempfile::TempDir;
 
-use crate::processes::{cpu, end, family, find, free_port};
+use crate::processes::{cpu, end, family};
+use crate::programs::{free_port, installed};
 use crate::workloads::{PAYLOAD, Setting, query};
 
 /// A server has so long to get ready.
@@ -82,7 +83,7 @@ impl Server {
     pub(crate) fn path(&self) -> Option<PathBuf> {
         match self.program {
             "" => std::env::current_exe().ok(),
-            program => find(program),
+            program => installed(program),
         }
     }
 

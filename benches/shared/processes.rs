@@ -1,37 +1,16 @@
-//! Other programs: where they are, what they take, and their end.
+//! Other programs: what they take, where they run, and their end.
 #![allow(
     dead_code,
     reason = "not every benchmark that includes this file looks at all of it"
 )]
 
 use std::fs;
-use std::net::{TcpListener, UdpSocket};
-use std::path::PathBuf;
 use std::process::Child;
 use std::time::Duration;
 
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-
-/// Where a program is, if it is installed. A name with a `/` is a path.
-pub(crate) fn find(program: &str) -> Option<PathBuf> {
-    std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
-        .chain(["/usr/sbin".into(), "/usr/local/sbin".into()])
-        .map(|folder| folder.join(program))
-        .find(|path| path.exists())
-}
-
-/// A port of 127.0.0.1 that is free for UDP and TCP.
-pub(crate) fn free_port() -> u16 {
-    loop {
-        let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
-        let at = tcp.local_addr().unwrap();
-        if UdpSocket::bind(at).is_ok() {
-            return at.port();
-        }
-    }
-}
 
 /// A process and all that come of it.
 pub(crate) fn family(root: u32) -> Vec<u32> {
