@@ -82,6 +82,7 @@ fn main() -> ExitCode {
     let _within = runtime.enter();
     let spec = ListenSpec {
         dns: vec![(Ipv4Addr::LOCALHOST, 0).into()],
+        xdp: Vec::new(),
         encrypted: None,
     };
     let snapshots = Arc::new(ArcSwap::new(snapshot(1)));

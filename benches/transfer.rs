@@ -104,6 +104,7 @@ fn follow(flips: u64) {
     let snapshots = Arc::new(ArcSwap::from_pointee(equipped(1, None, &targets)));
     let spec = ListenSpec {
         dns: vec![(Ipv4Addr::LOCALHOST, 0).into()],
+        xdp: Vec::new(),
         ..ListenSpec::default()
     };
     let serving = Listeners::bind(&spec)
@@ -203,6 +204,7 @@ fn disturb(records: u64, seconds: u64, rounds: u64) {
     let snapshot = Arc::new(ArcSwap::from_pointee(large(records)));
     let spec = ListenSpec {
         dns: vec![(Ipv4Addr::LOCALHOST, 0).into()],
+        xdp: Vec::new(),
         ..ListenSpec::default()
     };
     let serving = Listeners::bind(&spec).unwrap().serve(snapshot);

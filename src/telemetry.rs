@@ -155,6 +155,15 @@ pub fn warning(what: &dyn Display) {
     warn!("{what}");
 }
 
+/// What became of an interface that was to take the short cut past the network stack.
+pub fn short_cut(what: &dyn Display, is_taken: bool) {
+    if is_taken {
+        info!("{what}");
+    } else {
+        warn!("{what}");
+    }
+}
+
 /// Somebody should look at this.
 pub fn alarm(what: &str) {
     error!("{what}");

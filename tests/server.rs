@@ -198,6 +198,7 @@ fn one_port_for_udp_and_tcp_and_no_second_server_on_it() {
     let absent: SocketAddr = "192.0.2.1:0".parse().unwrap();
     let spec = ListenSpec {
         dns: vec![taken, absent],
+        xdp: Vec::new(),
         encrypted: None,
     };
     let within = house.runtime.enter();
@@ -262,4 +263,30 @@ fn dig_and_kdig_understand_the_answers() {
         outside.unwrap().metadata.response_code,
         ResponseCode::Refused
     );
+}
+
+#[test]
+fn without_af_xdp_a_line_says_why_and_sockets_answer() {
+    let spec = ListenSpec {
+        dns: vec![(Ipv4Addr::LOCALHOST, 0).into()],
+        xdp: vec!["no-such-thing".to_owned(), "lo".to_owned()],
+        encrypted: None,
+    };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let _within = runtime.enter();
+    let listeners = Listeners::bind(&spec).unwrap();
+    let lines: Vec<String> = listeners.xdp().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        lines,
+        [
+            "listen.xdp: no-such-thing: there is no such interface: correct the name, or bring it \
+             up before the server; its queries are answered through sockets",
+            "listen.xdp: lo: no address of listen.dns is on it: name one there, or remove it here; \
+             its queries are answered through sockets",
+        ]
+    );
+    let serving = listeners.serve(Arc::new(arc_swap::ArcSwap::new(fixture::snapshot(1))));
+    let server = serving.local_addrs().dns[0];
+    ask_udp(server, &query(1, SRV, RecordType::SRV, None));
+    runtime.block_on(serving.shut_down());
 }

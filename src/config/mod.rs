@@ -97,6 +97,8 @@ pub struct Config {
 pub struct Listen {
     /// UDP and TCP. Never empty.
     pub dns: Vec<SocketAddr>,
+    /// Interfaces whose queries take the short cut, if the kernel has it.
+    pub xdp: Vec<String>,
     /// TLS, HTTPS and QUIC, if wanted.
     pub encrypted: Option<ListenEncrypted>,
     /// The control socket. Absolute.
@@ -250,6 +252,7 @@ pub fn plain(listen: &[SocketAddr], zones: &[(String, PathBuf)]) -> Result<Confi
         state_dir: STATE_DIR.into(),
         listen: Listen {
             dns: listen.to_vec(),
+            xdp: Vec::new(),
             encrypted: None,
             control: CONTROL.into(),
         },
@@ -333,6 +336,7 @@ fn model(spec: Spec, base: &Base, notes: &mut Notes) -> Option<Config> {
 fn listen_of(spec: At<ListenSpec>, base: &Base, notes: &mut Notes) -> Option<Listen> {
     let ListenSpec {
         dns,
+        xdp,
         tls,
         https,
         quic,
@@ -381,9 +385,36 @@ fn listen_of(spec: At<ListenSpec>, base: &Base, notes: &mut Notes) -> Option<Lis
     let dns = addresses(Some(dns));
     Some(Listen {
         dns,
+        xdp: interfaces(xdp, notes),
         encrypted,
         control,
     })
+}
+
+/// Names of interfaces, as the kernel takes them (`IFNAMSIZ`).
+fn interfaces(list: Option<At<spec::List<String>>>, notes: &mut Notes) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for name in list.map_or_else(Vec::new, |list| list.value) {
+        let text = &name.value;
+        let is_name = (1..=15).contains(&text.len())
+            && !text.contains(|letter: char| {
+                letter == '/' || letter == ':' || !letter.is_ascii_graphic()
+            });
+        if !is_name {
+            notes.error(
+                name.at,
+                format!("'{text}' is no name of an interface, these have 1 to 15 letters without '/' and ':', take one that `ip link` shows"),
+            );
+        } else if names.contains(text) {
+            notes.error(
+                name.at,
+                format!("'{text}' stands here twice, an interface is attached once, remove one"),
+            );
+        } else {
+            names.push(name.value);
+        }
+    }
+    names
 }
 
 fn addresses(list: Option<At<spec::List<SocketAddr>>>) -> Vec<SocketAddr> {

@@ -39,6 +39,7 @@ pub(super) struct Spec {
 /// `[listen]`.
 pub(super) struct ListenSpec {
     pub(super) dns: Option<At<List<SocketAddr>>>,
+    pub(super) xdp: Option<At<List<String>>>,
     pub(super) tls: Option<At<List<SocketAddr>>>,
     pub(super) https: Option<At<List<SocketAddr>>>,
     pub(super) quic: Option<At<List<SocketAddr>>>,
@@ -205,6 +206,7 @@ impl FromToml for ListenSpec {
         let mut fields = Fields::of(item, "[listen]", notes)?;
         let spec = ListenSpec {
             dns: fields.need("dns"),
+            xdp: fields.get("xdp"),
             tls: fields.get("tls"),
             https: fields.get("https"),
             quic: fields.get("quic"),

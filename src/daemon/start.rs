@@ -86,6 +86,9 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()>) -> Result
     let config = load(&options.source)?;
     let listeners = Listeners::bind(&listen_spec(&config))?;
     let addresses = listeners.local_addrs().clone();
+    for state in listeners.xdp() {
+        telemetry::short_cut(state, state.outcome.is_ok());
+    }
     let notices = listeners.notices();
     let (messages, inbox_messages) = mpsc::channel(REQUESTS);
     let has_state = matches!(options.source, Source::File(_));
@@ -163,6 +166,7 @@ fn texts(addresses: &LocalAddrs) -> Vec<String> {
 fn listen_spec(config: &Config) -> ListenSpec {
     ListenSpec {
         dns: config.listen.dns.clone(),
+        xdp: config.listen.xdp.clone(),
         encrypted: config
             .listen
             .encrypted

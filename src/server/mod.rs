@@ -32,6 +32,7 @@ mod threads;
 mod tls;
 mod transfers;
 mod udp;
+mod xdp;
 
 pub use certificate::{Certificate, CertificateState, Renewal};
 pub use counters::{Count, Counters};
@@ -40,10 +41,11 @@ pub use notices::Notices;
 pub use seen::{Asked, Sighting};
 pub use spec::{EncryptedSpec, ListenSpec, LocalAddrs};
 pub use stream::Patience;
+pub use xdp::{XdpAttached, XdpState};
 
 use std::collections::BTreeMap;
 use std::io::{self, PipeWriter, pipe};
-use std::net::{IpAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -68,6 +70,7 @@ use tcp::Tcp;
 use threads::Threads;
 use transfers::Transfers;
 use udp::Worker;
+use xdp::Attached;
 
 /// The longest query taken, octets. No question with EDNS options and a signature comes near
 /// it, and it bounds what a connection can make us keep.
@@ -86,6 +89,7 @@ pub struct Listeners {
     tcp: Vec<TcpListener>,
     encrypted: Option<Encrypted>,
     workers: Workers,
+    xdp: Vec<XdpState>,
     tallies: Arc<Tallies>,
     patience: Patience,
     // Last: what belongs to it is dropped before.
@@ -144,7 +148,14 @@ impl Listeners {
             .as_ref()
             .and_then(|spec| Encrypted::bind(spec, &mut addrs, &mut problems));
         let tallies = Arc::new(Tallies::default());
-        let workers = start_workers(udp, &tallies).map_err(BindProblem::Resources);
+        // Last, for it takes what the sockets have had until now.
+        let wanted = if problems.is_empty() {
+            &spec.xdp[..]
+        } else {
+            &[]
+        };
+        let (xdp, short_cuts) = take_short_cuts(wanted, &addrs.dns);
+        let workers = start_workers(udp, short_cuts, &tallies).map_err(BindProblem::Resources);
         drop(within);
         match workers {
             Ok(workers) if problems.is_empty() => Ok(Listeners {
@@ -152,6 +163,7 @@ impl Listeners {
                 tcp,
                 encrypted,
                 workers,
+                xdp,
                 tallies,
                 patience: Patience::default(),
                 threads,
@@ -173,6 +185,12 @@ impl Listeners {
     #[must_use]
     pub fn local_addrs(&self) -> &LocalAddrs {
         &self.addrs
+    }
+
+    /// What became of the interfaces that [`ListenSpec::xdp`] names.
+    #[must_use]
+    pub fn xdp(&self) -> &[XdpState] {
+        &self.xdp
     }
 
     /// The certificate that clients of the encrypted transports are shown.
@@ -197,6 +215,7 @@ impl Listeners {
             tcp,
             encrypted,
             workers,
+            xdp: _,
             tallies,
             patience,
             threads,
@@ -279,10 +298,35 @@ impl Serving {
     }
 }
 
-fn start_workers(sockets: Vec<UdpSocket>, tallies: &Tallies) -> io::Result<Workers> {
+/// Attaches the interfaces that are wanted; those that cannot be are answered through sockets.
+fn take_short_cuts(wanted: &[String], listen: &[SocketAddr]) -> (Vec<XdpState>, Vec<Attached>) {
+    let (mut states, mut short_cuts) = (Vec::new(), Vec::new());
+    for interface in wanted {
+        let outcome = xdp::attach(interface, listen).map(|attached| {
+            let state = attached.state.clone();
+            short_cuts.push(attached);
+            state
+        });
+        states.push(XdpState {
+            interface: interface.clone(),
+            outcome,
+        });
+    }
+    (states, short_cuts)
+}
+
+fn start_workers(
+    sockets: Vec<UdpSocket>,
+    short_cuts: Vec<Attached>,
+    tallies: &Tallies,
+) -> io::Result<Workers> {
     let (stopped, stop) = pipe()?;
     let stopped = Arc::new(stopped);
-    let (mut starts, mut threads) = (Vec::new(), Vec::new());
+    let mut workers = Workers {
+        starts: Vec::new(),
+        threads: Vec::new(),
+        stop,
+    };
     for socket in sockets {
         let worker = Worker {
             wildcard: socket.local_addr()?.ip().is_unspecified(),
@@ -290,21 +334,48 @@ fn start_workers(sockets: Vec<UdpSocket>, tallies: &Tallies) -> io::Result<Worke
             tally: tallies.for_udp_thread(),
             stop: Arc::clone(&stopped),
         };
+        workers.start("udp", move |snapshots| worker.run(snapshots))?;
+    }
+    for attached in short_cuts {
+        let Attached {
+            sockets,
+            room,
+            link,
+            ..
+        } = attached;
+        let link = Arc::new(link);
+        for socket in sockets {
+            let worker = xdp::Worker {
+                socket,
+                room,
+                tally: tallies.for_udp_thread(),
+                stop: Arc::clone(&stopped),
+                _link: Arc::clone(&link),
+            };
+            workers.start("xdp", move |snapshots| worker.run(snapshots))?;
+        }
+    }
+    Ok(workers)
+}
+
+impl Workers {
+    /// Starts a thread, which waits for what it is to serve.
+    fn start(
+        &mut self,
+        name: &str,
+        run: impl FnOnce(&ArcSwap<Snapshot>) + Send + 'static,
+    ) -> io::Result<()> {
         let (start, started) = sync_channel::<Snapshots>(1);
-        let thread = std::thread::Builder::new().name("udp".to_owned());
-        threads.push(thread.spawn(move || {
+        let thread = std::thread::Builder::new().name(name.to_owned());
+        self.threads.push(thread.spawn(move || {
             // An error means that the listeners were dropped before they served.
             if let Ok(snapshots) = started.recv() {
-                worker.run(&snapshots);
+                run(&snapshots);
             }
         })?);
-        starts.push(start);
+        self.starts.push(start);
+        Ok(())
     }
-    Ok(Workers {
-        starts,
-        threads,
-        stop,
-    })
 }
 
 /// Asks the engine for the answer to one message, and counts what is particular about it.
@@ -316,10 +387,42 @@ fn answer(
     out: &mut Vec<u8>,
     tally: &Tally,
 ) -> bool {
+    answer_shorter(snapshot, query, asker, 0, out, tally)
+}
+
+/// The same where no more than `room` octets can be sent at a time.
+fn answer_within(
+    snapshot: &Snapshot,
+    query: &[u8],
+    asker: &Asker,
+    room: usize,
+    out: &mut Vec<u8>,
+    tally: &Tally,
+) -> bool {
+    let answered = answer(snapshot, query, asker, out, tally);
+    if out.len() <= room {
+        return answered;
+    }
+    // The client takes more than `room`, and we never send more than `most`: with the difference
+    // between the two left out, the answer fits.
+    let most = usize::from(snapshot.settings().udp_payload);
+    let less = most.saturating_sub(room);
+    answer_shorter(snapshot, query, asker, less, out, tally) && out.len() <= room
+}
+
+/// The same with `less` octets less than the client takes.
+fn answer_shorter(
+    snapshot: &Snapshot,
+    query: &[u8],
+    asker: &Asker,
+    less: usize,
+    out: &mut Vec<u8>,
+    tally: &Tally,
+) -> bool {
     out.clear();
     // A defect in the engine costs the one query that meets it, never the thread.
     let answered = catch_unwind(AssertUnwindSafe(|| {
-        reply(snapshot, query, asker, tally, out)
+        reply(snapshot, query, asker, less, tally, out)
     }));
     if answered.is_err() {
         bump(&tally.panics, 1);

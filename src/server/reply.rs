@@ -17,11 +17,13 @@ const HEADER: usize = 12;
 /// Over UDP, changes that take so many times what fits are not put together.
 const HOPELESS: usize = 4;
 
-/// Fills `out` with the response to a message. `false` if none is to be sent.
+/// Fills `out` with the response to a message, with `less` octets less than the client takes.
+/// `false` if none is to be sent.
 pub(super) fn reply(
     snapshot: &Snapshot,
     message: &[u8],
     asker: &Asker,
+    less: usize,
     tally: &Tally,
     out: &mut Vec<u8>,
 ) -> bool {
@@ -37,14 +39,14 @@ pub(super) fn reply(
         return respond_within(snapshot, message, asker, 0, out);
     }
     match read_request(message, snapshot.keys(), asker.now) {
-        Request::Plain => exchange.answer(message, None, 0, out),
+        Request::Plain => exchange.answer(message, None, less, out),
         Request::Rejected(rejection) => {
             rejection.write(message, asker.now, out);
             true
         }
         Request::Signed(mut signed) => {
             let (key, room) = (signed.signer.key().name().clone(), signed.signer.room());
-            let answered = exchange.answer(&signed.message, Some(&key), room, out);
+            let answered = exchange.answer(&signed.message, Some(&key), room + less, out);
             if answered {
                 signed.signer.sign(out, asker.now);
             }

@@ -9,6 +9,9 @@ use crate::certificate::CertificateFiles;
 pub struct ListenSpec {
     /// UDP and TCP. Port 0 is any free port, the same for both.
     pub dns: Vec<SocketAddr>,
+    /// Interfaces whose queries to `dns` over UDP take the short cut past the kernel's network
+    /// stack, where that is to be had.
+    pub xdp: Vec<String>,
     /// TLS, HTTPS and QUIC.
     pub encrypted: Option<EncryptedSpec>,
 }

@@ -137,6 +137,6 @@ impl Worker {
 
 /// The pause after an error that this thread knows no better answer to, so that none makes it
 /// spin.
-fn rest() {
+pub(super) fn rest() {
     std::thread::sleep(Duration::from_millis(10));
 }

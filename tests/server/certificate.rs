@@ -41,6 +41,7 @@ fn a_bad_certificate_and_a_bad_key_are_both_told() {
     let problems = |certificate| {
         let spec = ListenSpec {
             dns: Vec::new(),
+            xdp: Vec::new(),
             encrypted: Some(encrypted(certificate)),
         };
         Listeners::bind(&spec).map(drop).unwrap_err()

@@ -44,6 +44,7 @@ impl House {
         let files = tempfile::tempdir().unwrap();
         let spec = ListenSpec {
             dns: dns.to_vec(),
+            xdp: Vec::new(),
             encrypted: Some(encrypted(certificate(&files, "server"))),
         };
         let snapshots = Arc::new(ArcSwap::new(fixture::snapshot(1)));
