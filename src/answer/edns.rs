@@ -153,10 +153,8 @@ impl Opt<'_> {
         // The upper eight bits of the RCODE travel here.
         let high = u8::try_from(rcode.number() >> 4).unwrap_or(0);
         let flags = if self.dnssec_ok { 0x80 } else { 0 };
-        out.push(0);
-        out.extend_from_slice(&rtype::OPT.to_be_bytes());
-        out.extend_from_slice(&self.udp_payload.to_be_bytes());
-        out.extend_from_slice(&[high, 0, flags, 0, 0, 0]);
+        let ([t0, t1], [p0, p1]) = (rtype::OPT.to_be_bytes(), self.udp_payload.to_be_bytes());
+        out.extend_from_slice(&[0, t0, t1, p0, p1, high, 0, flags, 0, 0, 0]);
         let start = out.len();
         if let Some(id) = self.nsid {
             option(NSID, id, out);

@@ -1,6 +1,6 @@
 //! Which zone a name lies in: one hash for each depth at which there are apexes.
 
-use crate::zone::{Index, Key, Name, Seen};
+use crate::zone::{Index, Key, Name, Seen, is_same};
 
 /// The apexes of zones, by name. A zone is known by its place in a row that somebody else has.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ impl Apexes {
     ) -> Option<usize> {
         let is_it = |at: usize| {
             let origin = origins(at);
-            origin.is_some_and(|origin| origin.wire().eq_ignore_ascii_case(lower))
+            origin.is_some_and(|origin| is_same(origin.wire(), lower))
         };
         match self.index.get(hash, |place| is_it(place as usize)) {
             Seen::At(place) => Some(place as usize),

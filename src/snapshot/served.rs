@@ -271,14 +271,20 @@ impl<'s> ServedZone<'s> {
     #[must_use]
     pub fn find(self, key: &Key) -> Place<'s> {
         let fixed = self.laid.zone.tree().find(key);
-        let owned = self.laid.owned.as_ref().map_or(
-            Found {
+        let owned = match &self.laid.owned {
+            // Of a name that exists, nothing above it is asked for.
+            Some(owned) if fixed.exact => Found {
+                node: owned.get(key),
+                labels: fixed.labels,
+                exact: false,
+            },
+            Some(owned) => owned.find(key),
+            None => Found {
                 node: None,
                 labels: 0,
                 exact: false,
             },
-            |owned| owned.find(key),
-        );
+        };
         let encloser = fixed.labels.max(owned.labels);
         let at_encloser = |found: Found<'s>| found.node.filter(|_| found.labels == encloser);
         Place {

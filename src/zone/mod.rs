@@ -50,7 +50,7 @@ pub use rrset::{Records, Rrset};
 pub use tree::{Found, Node, Record, Tree, TreeTooLarge};
 pub use zone::{Absence, Zone};
 
-pub(crate) use name::{is_below, wire_len};
+pub(crate) use name::{is_below, is_same, wire_len};
 pub(crate) use rrset::pack;
 
 #[cfg(test)]

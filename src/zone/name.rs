@@ -245,6 +245,12 @@ pub(crate) fn wire_len(octets: &[u8]) -> Option<usize> {
     }
 }
 
+/// Whether two names in wire format are the same. Nearly all names are kept in lower case, in which
+/// most are asked for: octets that are equal take no look at each.
+pub(crate) fn is_same(wire: &[u8], other: &[u8]) -> bool {
+    wire == other || wire.eq_ignore_ascii_case(other)
+}
+
 /// Whether the name `wire` is `other` or a name below it.
 pub(crate) fn is_below(wire: &[u8], other: &[u8]) -> bool {
     let Some(end) = wire.len().checked_sub(other.len()) else {
@@ -257,7 +263,7 @@ pub(crate) fn is_below(wire: &[u8], other: &[u8]) -> bool {
     }
     let rest = wire.get(at..).unwrap_or(&[]);
     // Length octets are at most 63 and so never letters.
-    at == end && rest.eq_ignore_ascii_case(other)
+    at == end && is_same(rest, other)
 }
 
 /// The labels of a name in wire format, from the left, without the root's.

@@ -4,7 +4,7 @@ use super::build::Builder;
 use super::draft::{Draft, Mark};
 use super::index::{self, Index, Seen};
 use super::key::{Key, LabelStarts, SortKey};
-use super::name::{Name, labels};
+use super::name::{Name, is_same, labels};
 use super::rrset::Rrset;
 
 /// One record before it is in a tree.
@@ -172,7 +172,7 @@ impl Tree {
 
     /// The node of the name `lower`, in wire format and lower case, which has this `hash`.
     fn seek(&self, lower: &[u8], hash: u64) -> Option<Node<'_>> {
-        let is_it = |place| self.node(place).owner.eq_ignore_ascii_case(lower);
+        let is_it = |place| is_same(self.node(place).owner, lower);
         match self.index.get(hash, is_it) {
             Seen::At(place) => Some(self.node(place)),
             Seen::Nowhere => None,
