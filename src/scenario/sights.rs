@@ -24,6 +24,10 @@ struct Sight {
     verdict: Option<Verdict>,
     plan: Plan,
     next: Option<Mono>,
+    /// When the latest look was taken.
+    taken: Option<Mono>,
+    /// Those of the same probe that go deeper: one of them stands in for a look of this depth.
+    deeper: Option<usize>,
 }
 
 enum Plan {
@@ -52,15 +56,20 @@ impl Sights {
                     let pace = paces.get(usize::from(index));
                     let interval = pace.map_or(Duration::from_secs(1), |pace| pace.interval);
                     let deep = pace.and_then(|pace| pace.deep);
-                    let shallow = deep.map(|_| (Layer::Speech, interval));
-                    let full = (detection.depth, deep.unwrap_or(interval));
-                    for (depth, every) in [Some(full), shallow].into_iter().flatten() {
-                        let watched = Watched {
-                            endpoint: endpoint.clone(),
-                            probe: ProbeIndex(index),
-                            depth,
-                        };
-                        sights.add(pool_name, watched, detection.depth, every, now);
+                    let mut watched = Watched {
+                        endpoint: endpoint.clone(),
+                        probe: ProbeIndex(index),
+                        depth: detection.depth,
+                    };
+                    let every = deep.map_or(interval, |deep| on_the_grid(deep, interval));
+                    let full = detection.depth;
+                    let deeper = sights.add(pool_name, watched.clone(), full, every, now);
+                    if deep.is_some() {
+                        watched.depth = Layer::Speech;
+                        let at = sights.add(pool_name, watched, full, interval, now);
+                        if let Some((_, _, sight)) = sights.sights.get_mut(at) {
+                            sight.deeper = Some(deeper).filter(|deeper| *deeper != at);
+                        }
                     }
                 }
             }
@@ -88,6 +97,8 @@ impl Sights {
             verdict: Some(Verdict::Good),
             plan: Plan::Every(every),
             next: Some(now),
+            taken: None,
+            deeper: None,
         };
         self.sights.push((pool.clone(), watched, sight));
         at
@@ -155,10 +166,20 @@ impl Sights {
             return None;
         }
         self.due.pop_first();
+        let deeper = self.sights.get(index)?.2.deeper;
+        let stands_in = deeper.and_then(|deeper| self.sights.get(deeper));
+        let stands_in = stands_in.is_some_and(|(_, _, deep)| {
+            deep.taken == Some(now) && matches!(deep.plan, Plan::Every(_))
+        });
         let (_, watched, sight) = self.sights.get_mut(index)?;
+        let is_paced = matches!(sight.plan, Plan::Every(_));
         sight.next = sight.plan.after(now);
+        sight.taken = Some(now);
         if let Some(next) = sight.next {
             self.due.insert((next, index));
+        }
+        if stands_in && is_paced {
+            return None;
         }
         let verdict = sight.seen(watched.depth)?;
         Some(observation(watched, now, verdict))
@@ -250,6 +271,12 @@ impl Plan {
             }
         }
     }
+}
+
+/// Deep looks are taken when a look is due: the next such time after `deep`.
+fn on_the_grid(deep: Duration, interval: Duration) -> Duration {
+    let times = deep.as_millis().div_ceil(interval.as_millis().max(1));
+    interval * u32::try_from(times).unwrap_or(u32::MAX)
 }
 
 fn observation(watched: &Watched, now: Mono, verdict: Verdict) -> Observation {

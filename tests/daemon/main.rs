@@ -193,10 +193,20 @@ fn with_a_full_disk_the_answers_follow_the_edges_and_it_is_said_aloud() {
         alarms(&house)
     );
     assert_eq!(house.switchback(&["status"]).status.code(), Some(1));
-    house.limit_files(None);
-    eventually("the alarm ends", || {
-        (!alarms(&house).contains("the state cannot be recorded")).then_some(())
+    eventually("nor is anything remembered", || {
+        alarms(&house)
+            .contains("what happens is not kept for `history`")
+            .then_some(())
     });
+    house.limit_files(None);
+    eventually("the alarms end", || {
+        (!alarms(&house).contains("the state cannot be recorded")
+            && !alarms(&house).contains("is not kept"))
+        .then_some(())
+    });
+    let story = house.switchback(&["history"]).stdout;
+    let story = String::from_utf8_lossy(&story).into_owned();
+    assert!(story.contains("published edgepool2 > edgepool1"), "{story}");
     house.kill();
     house.serve();
     assert_eq!(house.served().order, ["edge2", "edge1"]);

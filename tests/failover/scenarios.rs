@@ -87,6 +87,25 @@ fn what_is_wrong_has_a_place() {
     );
 }
 
+/// A look that goes deep stands in for one that does not.
+#[test]
+fn a_server_is_looked_at_once_at_a_time() {
+    let text = "pool p1\n  server edge1.test. 10.0.0.1\n  probe interval 1s deep 5s fall 4\n\
+                service fed\n  pools p1\n10s see p1 hung\n13s see p1 good\n99s end\n";
+    let mut scenario = scenario::parse(text).unwrap();
+    let replay = scenario::replay(&scenario, &Settings::default()).unwrap();
+    assert_eq!(replay.looks, 100);
+    let down = |replay: &scenario::Replay| {
+        let told = replay.told.iter().map(|(_, event)| event.to_string());
+        told.filter(|event| event.contains("is down: hung")).count()
+    };
+    assert_eq!(down(&replay), 0, "three looks, not four");
+    let pool = scenario.policy.pools.values_mut().next().unwrap();
+    pool.detection[0].fall = 3;
+    let replay = scenario::replay(&scenario, &Settings::default()).unwrap();
+    assert_eq!(down(&replay), 1);
+}
+
 /// The same night with other settings.
 #[test]
 fn a_night_of_short_faults_costs_less_failovers_with_a_higher_threshold() {
