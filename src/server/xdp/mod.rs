@@ -62,8 +62,8 @@ impl fmt::Display for XdpState {
                 let mode = if *native { "native" } else { "generic" };
                 write!(
                     f,
-                    "listen.xdp: {interface}: queries to {addresses} addresses take the short cut \
-                     ({mode} mode, {queues} queues)"
+                    "listen.xdp: {interface}: queries take the short cut ({mode} mode, addresses: \
+                     {addresses}, queues: {queues})"
                 )
             }
             Err(why) => write!(

@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::frame::{Layout, read, turn_around};
-use super::kernel::{BATCH, Frame, Link, Slabs, Socket, Turn};
+use super::kernel::{Frame, Link, Slabs, Socket, Turn};
 use crate::answer::{Asker, Transport};
 use crate::clock;
 use crate::server::counters::{Tally, bump};
@@ -134,5 +134,3 @@ fn put(frame: &mut Frame<'_>, layout: &Layout, answer: &[u8]) -> bool {
     turn_around(octets, layout);
     true
 }
-
-const _: () = assert!(BATCH.is_power_of_two());
