@@ -138,6 +138,8 @@ fn knot_config(zones: &[ZoneSource], folder: &Path, port: u16) -> String {
     text
 }
 
+/// In the order of the zone: in another each time, an answer is not always as long, for it is not
+/// always as well compressed.
 fn named_config(zones: &[ZoneSource], folder: &Path, port: u16) -> String {
     let folder = folder.display();
     let mut text = format!(
@@ -146,7 +148,8 @@ fn named_config(zones: &[ZoneSource], folder: &Path, port: u16) -> String {
          allow-query {{ any; }};\n notify no;\n empty-zones-enable no;\n minimal-responses no;\n \
          session-keyfile none;\n check-names primary ignore;\n check-integrity no;\n check-mx \
          ignore;\n check-mx-cname ignore;\n check-srv-cname ignore;\n check-sibling no;\n \
-         check-wildcard no;\n edns-udp-size 1232;\n max-udp-size 1232;\n zero-no-soa-ttl no;\n max-cache-size 8m;\n}};\n\
+         check-wildcard no;\n edns-udp-size 1232;\n max-udp-size 1232;\n zero-no-soa-ttl no;\n \
+         rrset-order {{ order none; }};\n max-cache-size 8m;\n}};\n\
          controls {{ }};\nlogging {{ channel all {{ stderr; severity warning; }}; category default \
          {{ all; }}; }};\n"
     );
