@@ -87,7 +87,12 @@ fn answer(
             let about = service.as_ref();
             about.is_none_or(|service| concerns(entry, service, &present.policy))
         };
-        let wanted = |record: &Record| (*all || !is_detail(&record.entry)) && about(&record.entry);
+        // A checkpoint is for replaying, and long.
+        let wanted = |record: &Record| {
+            !matches!(record.entry, Entry::Checkpoint(_))
+                && (*all || !is_detail(&record.entry))
+                && about(&record.entry)
+        };
         let past = read(present, since.unwrap_or_default(), limit, wanted).map_err(disk)?;
         return Ok(Answer::History(past));
     }
