@@ -12,6 +12,7 @@ const COMMANDS: &[&str] = &[
     "status",
     "explain",
     "reload",
+    "plan",
     "failover",
     "failback",
     "drain",

@@ -6,7 +6,7 @@
 //! daemon, so its directory and group are the access control.
 //!
 //! Reading order: [`request`] (what is asked), [`protocol`] (how it travels), [`status`],
-//! [`explain`], [`orders`] and [`past`] (what is answered), [`socket`] (the daemon's side), [`client`] (the
+//! [`explain`], [`orders`], [`past`] and [`plan`] (what is answered), [`socket`] (the daemon's side), [`client`] (the
 //! other side), [`text`] (answers as people read them).
 //!
 //! A new verb is a variant of [`Request`] and its word in `VERBS`, a variant of [`Answer`] with a
@@ -18,6 +18,7 @@ pub mod explain;
 pub mod orders;
 pub mod past;
 pub mod peer;
+pub mod plan;
 pub mod protocol;
 pub mod request;
 pub mod socket;
@@ -29,6 +30,7 @@ pub use explain::{Explain, ExplainedPool};
 pub use orders::{Claim, InForce, Moving, Ordered, Said};
 pub use past::{Past, Shown};
 pub use peer::Peer;
+pub use plan::Plan;
 pub use protocol::{Answer, Response};
 pub use request::Request;
 pub use socket::{Control, ControlSocket, SocketError, serve};

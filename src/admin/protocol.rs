@@ -15,6 +15,7 @@ use serde_json::Value;
 use super::explain::Explain;
 use super::orders::{InForce, Ordered};
 use super::past::{Past, Shown};
+use super::plan::Plan;
 use super::request::Request;
 use super::status::{ServiceStatus, Status};
 use crate::ids::Generation;
@@ -62,6 +63,8 @@ pub enum Answer {
     },
     /// To every order of an operator.
     Ordered(Ordered),
+    /// To [`Request::Plan`].
+    Plan(Box<Plan>),
     /// To [`Request::Service`].
     Service(Box<ServiceStatus>),
     /// To [`Request::Overrides`].

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::orders::Claim;
-use crate::ids::{OperationId, PoolName, ServiceName};
+use crate::ids::{Generation, OperationId, PoolName, ServiceName};
 use crate::time::Wall;
 
 /// What can be asked.
@@ -59,6 +59,17 @@ pub enum Request {
         /// From when on.
         since: Wall,
     },
+    /// What a failover would do, as [`super::Plan`].
+    Plan {
+        /// The service.
+        service: ServiceName,
+        /// The new pool. Absent: the best of the others.
+        #[serde(default)]
+        to: Option<PoolName>,
+        /// As for [`Request::Failover`].
+        #[serde(default)]
+        now: bool,
+    },
     /// Move a service to another pool; automatic failback waits for [`Request::Failback`].
     Failover {
         /// The service.
@@ -72,6 +83,9 @@ pub enum Request {
         /// Whether not to wait until the old answer has left the caches.
         #[serde(default)]
         now: bool,
+        /// Whether to refuse if another generation is served by now: what was planned may be void.
+        #[serde(default)]
+        if_generation: Option<Generation>,
         /// Who, and why.
         by: Claim,
     },
@@ -187,6 +201,7 @@ impl Request {
         "history",
         "show",
         "night",
+        "plan",
         "failover",
         "failback",
         "drain",
@@ -220,6 +235,7 @@ mod tests {
             format!(r#""history","service":"{service}","since":1,"limit":9,"all":true"#),
             r#""show","operation":7"#.to_owned(),
             r#""night","since":1"#.to_owned(),
+            format!(r#""plan","service":"{service}","to":"p2","now":true"#),
             format!(r#""failover","service":"{service}","to":"p2",{}"#, by()),
             format!(r#""failback","service":"{service}",{}"#, by()),
             format!(r#""drain","what":"p1","for_s":7200,{}"#, by()),

@@ -12,8 +12,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(super) use orders::{
-    Approve, By, Drain, Failback, Failover, Freeze, Overrides, Pin, Readmit, Reject, Thaw, Undrain,
-    Unpin,
+    Approve, By, Drain, Failback, Failover, Freeze, Overrides, Pin, Plan, Readmit, Reject, Thaw,
+    Undrain, Unpin,
 };
 pub(super) use outside::{Drill, Resolvers, Verify};
 pub(super) use past::{Export, History, HistoryForm, Show, Simulate};
@@ -75,6 +75,8 @@ pub enum Command {
     Explain(Explain),
     /// Have the running daemon read its configuration and zones again, all or nothing
     Reload(Reload),
+    /// Show what a failover would change and run, step by step, and change nothing
+    Plan(Plan),
     /// Move a service to another pool, and follow the operation to its end
     Failover(Failover),
     /// Move a service back to its most preferred pool that can serve

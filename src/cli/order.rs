@@ -4,13 +4,35 @@ use std::io::Write;
 use std::time::Duration;
 
 use super::args::{
-    Approve, By, Drain, Failback, Failover, Freeze, Overrides, Pin, Readmit, Reject, Thaw, Undrain,
-    Unpin,
+    Approve, By, Drain, Failback, Failover, Freeze, Overrides, Pin, Plan, Readmit, Reject, Thaw,
+    Undrain, Unpin,
 };
 use super::ask::{ask, other_answer, write_json};
 use super::output::{CommandError, Out, complain};
 use super::{Exit, follow};
 use crate::admin::{Answer, Claim, Request, text};
+use crate::ids::Generation;
+
+pub(super) fn plan(arguments: &Plan, out: &mut Out) -> Result<Exit, CommandError> {
+    let request = Request::Plan {
+        service: arguments.service.as_str().into(),
+        to: arguments.to.as_deref().map(Into::into),
+        now: arguments.now,
+    };
+    let Answer::Plan(plan) = ask(&arguments.daemon, &request)? else {
+        return Err(other_answer());
+    };
+    if arguments.json {
+        write_json(&*plan, out)?;
+    } else {
+        out.write_all(text::plan(&plan, out.paint()).as_bytes())?;
+    }
+    Ok(if plan.in_the_way.is_empty() {
+        Exit::Well
+    } else {
+        Exit::NotWell
+    })
+}
 
 pub(super) fn failover(arguments: &Failover, out: &mut Out) -> Result<Exit, CommandError> {
     let request = Request::Failover {
@@ -18,6 +40,7 @@ pub(super) fn failover(arguments: &Failover, out: &mut Out) -> Result<Exit, Comm
         to: arguments.to.as_deref().map(Into::into),
         force: arguments.force,
         now: arguments.now,
+        if_generation: arguments.if_generation.map(Generation),
         by: claim(&arguments.by, Some(&arguments.reason)),
     };
     give(&request, &arguments.by, !arguments.no_wait, out)

@@ -6,12 +6,13 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::certificate;
 use super::keeper::Present;
+use super::plan::Draft;
 use super::reload::{self, Loaded};
 use super::start::Source;
 use crate::admin::{Answer, Control, Peer, Request, Response};
 use crate::clock;
 use crate::failover::By;
-use crate::ids::{OperationId, ServiceName};
+use crate::ids::{OperationId, PoolName, ServiceName};
 use crate::runbook::Operation;
 use crate::server::Certificate;
 use crate::snapshot::Snapshot;
@@ -40,6 +41,8 @@ pub(super) enum Message {
         OperationId,
         oneshot::Sender<Result<Option<Operation>, String>>,
     ),
+    /// What a plan needs.
+    Draft(ServiceName, Option<PoolName>, bool, oneshot::Sender<Draft>),
     /// To take a configuration that was read.
     Adopt(Box<Loaded>, oneshot::Sender<Response>),
 }
@@ -114,6 +117,22 @@ impl Desk {
         loaded
     }
 
+    /// Plans apart from the core.
+    async fn plan(&self, service: ServiceName, to: Option<PoolName>, now: bool) -> Response {
+        let (reply, draft) = oneshot::channel();
+        let ending = || Response::error("the daemon is ending");
+        let message = Message::Draft(service, to, now, reply);
+        if self.core.send(message).await.is_err() {
+            return ending();
+        }
+        let Ok(draft) = draft.await else {
+            return ending();
+        };
+        tokio::task::spawn_blocking(move || draft.answer())
+            .await
+            .unwrap_or_else(|error| Response::error(format!("the plan broke off: {error}")))
+    }
+
     async fn ask(&self, message: impl FnOnce(oneshot::Sender<Response>) -> Message) -> Response {
         let (reply, answer) = oneshot::channel();
         let ending = || Response::error("the daemon is ending");
@@ -142,6 +161,7 @@ impl Control for Desk {
             Request::History { .. } | Request::Show { .. } | Request::Night { .. } => {
                 self.past(request).await
             }
+            Request::Plan { service, to, now } => self.plan(service, to, now).await,
             Request::Failover { ref by, .. }
             | Request::Failback { ref by, .. }
             | Request::Drain { ref by, .. }

@@ -245,6 +245,10 @@ impl Core {
         match message {
             Message::Status(reply) => send(reply, self.status(clock::now())),
             Message::Explain(service, reply) => send(reply, self.explain(clock::now(), &service)),
+            Message::Draft(service, to, hurry, reply) => {
+                // Whoever asked may have gone.
+                let _ = reply.send(self.draft(clock::now(), service, to, hurry));
+            }
             Message::Service(service, reply) => {
                 send(reply, self.one_service(clock::now(), &service));
             }

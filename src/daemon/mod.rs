@@ -21,6 +21,7 @@ mod hooks;
 mod keeper;
 mod orders;
 mod past;
+mod plan;
 mod publisher;
 mod reload;
 mod retired;
@@ -29,6 +30,7 @@ mod secondaries;
 mod silence;
 mod start;
 mod status;
+mod trial;
 mod zone_status;
 
 pub use error::DaemonError;

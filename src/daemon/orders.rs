@@ -46,6 +46,9 @@ impl Core {
         by: By,
         reply: oneshot::Sender<Response>,
     ) {
+        if let Some(why) = self.is_outdated(&request) {
+            return send(reply, Response::error(why));
+        }
         let put = match self.put(now, request, by) {
             Ok(put) => put,
             Err(why) => return send(reply, Response::error(why)),
@@ -83,6 +86,25 @@ impl Core {
             warnings: warnings.into_iter().collect(),
             may_move,
         });
+    }
+
+    /// Whether an order was meant for another generation than what is served now.
+    fn is_outdated(&self, request: &Request) -> Option<String> {
+        let Request::Failover {
+            service,
+            if_generation: Some(meant),
+            ..
+        } = request
+        else {
+            return None;
+        };
+        let served = self.publisher.generation();
+        (served != *meant).then(|| {
+            format!(
+                "generation {served} is served by now, not {meant}: look at the plan again \
+                 (switchback plan {service})"
+            )
+        })
     }
 
     /// The active pool of every service, and whether an operation is under way.
@@ -189,11 +211,8 @@ impl Core {
                 let which = self.which(&what);
                 put(Order::Reject { which, by }, format!("{what}: rejected"))
             }
-            Request::Readmit { service, pool, .. } => {
-                let done = format!("{pool} is a target of {service} again");
-                put(Order::Readmit { service, pool, by }, done)
-            }
-            Request::Drain { .. }
+            Request::Readmit { .. }
+            | Request::Drain { .. }
             | Request::Undrain { .. }
             | Request::Pin { .. }
             | Request::Unpin { .. }
@@ -207,13 +226,18 @@ impl Core {
             | Request::History { .. }
             | Request::Show { .. }
             | Request::Night { .. }
+            | Request::Plan { .. }
             | Request::Overrides => self.put_override(now, request, by),
         }
     }
 
-    /// What a request about an override orders.
+    /// What a request orders that is about an override, or about a pool that is kept out.
     fn put_override(&self, now: Now, request: Request, by: By) -> Result<Put, String> {
         match request {
+            Request::Readmit { service, pool, .. } => Ok(Put {
+                done: format!("{pool} is a target of {service} again"),
+                order: Order::Readmit { service, pool, by },
+            }),
             Request::Drain {
                 what,
                 for_s,
@@ -247,6 +271,7 @@ impl Core {
             | Request::Reload
             | Request::Service { .. }
             | Request::Published { .. }
+            | Request::Plan { .. }
             | Request::Overrides
             | Request::History { .. }
             | Request::Show { .. }
@@ -254,8 +279,7 @@ impl Core {
             | Request::Failover { .. }
             | Request::Failback { .. }
             | Request::Approve { .. }
-            | Request::Reject { .. }
-            | Request::Readmit { .. } => Err("this is no order".to_owned()),
+            | Request::Reject { .. } => Err("this is no order".to_owned()),
         }
     }
 

@@ -12,6 +12,7 @@ use super::histories::{Digests, Prepared, begin_anew, carry_on, restore};
 use super::history_total::Grown;
 use super::retired::Retired;
 use super::secondaries::Followed;
+use super::trial::{Touched, Trial};
 use crate::answer::compile;
 use crate::config::{Config, Secondaries};
 use crate::failover::{Policy, Publication};
@@ -232,6 +233,41 @@ impl Publisher {
             digests,
             grown,
         })
+    }
+
+    /// A copy of what the publications of a service need; nothing is recorded of it.
+    pub(super) fn trial(&self, service: &ServiceName) -> Trial {
+        let none = BTreeSet::new();
+        let groups = self.ground.touched.get(service).unwrap_or(&none);
+        let mut touched: BTreeMap<usize, Touched> = BTreeMap::new();
+        for at in groups {
+            if let Some(group) = self.ground.groups.get(*at) {
+                let (group, floor) = (group.name.clone(), group.floor);
+                let zones = Vec::new();
+                touched.insert(
+                    *at,
+                    Touched {
+                        group,
+                        floor,
+                        zones,
+                    },
+                );
+            }
+        }
+        for (place, (_, group)) in self.ground.zones.iter().enumerate() {
+            if let Some(touched) = touched.get_mut(group) {
+                touched.zones.push(place);
+            }
+        }
+        Trial {
+            service: service.clone(),
+            touched: touched.into_values().collect(),
+            counters: match &self.numbers {
+                Numbers::Reserved(counters) => Some(counters.clone()),
+                Numbers::FromFiles(_) => None,
+            },
+            snapshot: self.snapshots.load_full(),
+        }
     }
 
     /// The number of the snapshot that answers.

@@ -299,7 +299,8 @@ impl Engine {
         let moving = self.services.get(name).is_some_and(|state| {
             let asked = state.memory.proposal.as_ref();
             let may_go = asked.is_some_and(|proposal| proposal.rejected().is_none());
-            may_go || state.memory.operation.is_some()
+            // An ordered move keeps it short even while nothing is known of its target.
+            may_go || state.memory.ordered.is_some() || state.memory.operation.is_some()
         });
         let expiry = self.overrides.next_expiry_for(name, &service.pools);
         let known = [because.next_change(), expiry.map(|at| at.since(now.wall))];

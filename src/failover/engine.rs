@@ -381,7 +381,11 @@ impl Engine {
         self.eager = false;
     }
 
-    fn limits_of(&self, endpoint: &Endpoint, probe: ProbeIndex) -> Option<(PoolName, WatchLimits)> {
+    pub(super) fn limits_of(
+        &self,
+        endpoint: &Endpoint,
+        probe: ProbeIndex,
+    ) -> Option<(PoolName, WatchLimits)> {
         let name = self.home.get(&endpoint.server)?;
         let detection = self
             .policy

@@ -16,6 +16,7 @@ mod policy;
 mod proposal;
 mod rank;
 mod ranking;
+mod rehearsal;
 mod service_state;
 mod tasks;
 mod uplink;
@@ -37,5 +38,6 @@ pub use policy::{
 pub use proposal::{OrderedMove, Proposal, Word};
 pub use rank::{Beliefs, PoolBelief, ServerBelief, rank};
 pub use ranking::{Publication, RankedPool, RankedServer, Ranking};
+pub use rehearsal::{Part, Rehearsal};
 pub use uplink::ReferenceLook;
 pub use view::{EndpointView, PoolView, ProbeView, ServiceView};

@@ -54,7 +54,16 @@ pub use client::{HookError, Runner, RunnerEvent};
 pub use group::{end_group, is_gone};
 pub use protocol::RunKey;
 
+/// The environment that a hook gets beside the daemon's `PATH`, `HOME`, `LANG` and `TZ`.
+#[must_use]
+pub fn environment(call: &HookCall) -> BTreeMap<String, String> {
+    contract::environment(call)
+}
+
+use std::collections::BTreeMap;
 use std::time::Duration;
+
+use crate::failover::HookCall;
 
 /// So long after SIGTERM a process group gets SIGKILL.
 pub const GRACE: Duration = Duration::from_secs(2);

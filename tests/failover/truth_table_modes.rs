@@ -1,6 +1,6 @@
 //! The truth table's rows about who has the last word, and about moves that wait for caches.
 
-use switchback::failover::{Event, Mode, Order, OrderRefusal, Subject, Which};
+use switchback::failover::{Event, Mode, Order, OrderRefusal, Part, Subject, Which};
 use switchback::health::Verdict::{Filtered, Good, Refused};
 use switchback::ids::OperationId;
 use switchback::runbook::AfterCrash;
@@ -386,4 +386,76 @@ fn an_ordered_move_that_waits_can_go_at_once_or_be_taken_back() {
     assert_eq!((other.active("fed"), ttl(&other)), ("p1".into(), 60));
     let refused = other.order(approve(fed())).unwrap_err();
     assert!(matches!(refused, OrderRefusal::NothingWaits { .. }));
+}
+
+/// What a rehearsal says: each task, each program with its server, each order published.
+fn rehearsed(world: &World, order: Order) -> Vec<String> {
+    let rehearsal = world.engine.rehearse(world.now, &"fed".into(), order);
+    let parts = rehearsal.unwrap().parts.into_iter().map(|part| match part {
+        Part::Task { task } => format!("task {task}"),
+        Part::Run(call) => format!("run {}@{:?} fence {}", call.step, call.server, call.fence),
+        Part::Publish { publication, .. } => format!("publish {publication:?}"),
+    });
+    parts.collect()
+}
+
+#[test]
+fn a_rehearsal_says_what_the_move_then_does() {
+    for plan in [
+        document_order(AfterCrash::Ask),
+        verify_first(AfterCrash::Ask),
+        switchback::runbook::Plan::publish_only(),
+    ] {
+        for order in [failover("p2"), unhurried(failover("p2"))] {
+            let mut world = with_hooks(plan.clone());
+            let planned = rehearsed(&world, order.clone());
+            assert_eq!(world.events.len(), with_hooks(plan.clone()).events.len());
+            let (events, runs) = (world.events.len(), world.runs.len());
+            let mut published = vec![world.dns[&"fed".into()].clone()];
+            world.order(order).unwrap();
+            for _ in 0..100 {
+                published.push(world.dns[&"fed".into()].clone());
+                let operation = world.engine.operations().next().is_some();
+                if world.active("fed") == "p2" && !operation {
+                    break;
+                }
+                world.round();
+            }
+            published.dedup();
+            let tasks = world.events[events..].iter().filter_map(|event| {
+                let Event::Task { task, status, .. } = event else {
+                    return None;
+                };
+                status
+                    .starts_with("started")
+                    .then(|| format!("task {task}"))
+            });
+            let ran = world.runs[runs..]
+                .iter()
+                .map(|call| format!("run {}@{:?} fence {}", call.step, call.server, call.fence));
+            let shown = published[1..].iter().map(|it| format!("publish {it:?}"));
+            let of = |kind: &str| -> Vec<String> {
+                let parts = planned.iter().filter(|part| part.starts_with(kind));
+                parts.cloned().collect()
+            };
+            assert_eq!(of("task "), tasks.collect::<Vec<_>>());
+            assert_eq!(of("run "), ran.collect::<Vec<_>>());
+            assert_eq!(of("publish "), shown.collect::<Vec<_>>());
+        }
+    }
+}
+
+#[test]
+fn a_rehearsal_is_refused_like_the_order_itself() {
+    let mut world = with_hooks(document_order(AfterCrash::Ask));
+    world
+        .order(said(Subject::Freeze("fed".into()), None, None))
+        .unwrap();
+    let planned = world
+        .engine
+        .rehearse(world.now, &"fed".into(), failover("p2"));
+    assert_eq!(
+        planned.unwrap_err(),
+        world.order(failover("p2")).unwrap_err()
+    );
 }

@@ -28,6 +28,40 @@ pub struct By {
     pub json: bool,
 }
 
+/// `switchback plan`.
+#[derive(Debug, Args)]
+#[command(after_help = super::EXIT_CODES, after_long_help = "\
+It says what `switchback failover` would do, and changes nothing: every RRset before and after, the
+serials, every program with its arguments and environment, in order, as if every step succeeded, and
+until when caches lead to the old pool. A copy of the engine goes through the move; so nothing is
+planned otherwise than it is done.
+
+Examples:
+  switchback plan xmpp-federation
+  switchback plan xmpp-federation --to edgepool2 --now --json
+
+Exit codes:
+  0  here it is, and nothing stands in the way
+  1  no daemon answered, or something stands in the way
+  2  the command line is wrong")]
+pub struct Plan {
+    /// The service, as the configuration names it
+    #[arg(value_name = "SERVICE")]
+    pub service: String,
+    /// The new pool [default: the best of the others]
+    #[arg(long, value_name = "POOL")]
+    pub to: Option<String>,
+    /// As with `failover --now`
+    #[arg(long)]
+    pub now: bool,
+    /// Which daemon.
+    #[command(flatten)]
+    pub daemon: Daemon,
+    /// As one JSON object, for programs
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `switchback failover`.
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES, after_long_help = "\
@@ -60,6 +94,9 @@ pub struct Failover {
     /// Why; the next operator reads it
     #[arg(long, value_name = "TEXT")]
     pub reason: String,
+    /// Only if this generation is still served: that of the plan that you looked at
+    #[arg(long, value_name = "NUMBER")]
+    pub if_generation: Option<u64>,
     /// Go there even if nothing is known of it, or if it is active for another service
     #[arg(long)]
     pub force: bool,

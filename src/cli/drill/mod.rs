@@ -226,6 +226,7 @@ impl<'a> Exercise<'a> {
             to: Some(to.clone()),
             force,
             now: true,
+            if_generation: None,
             by: by(),
         };
         // A failback also lets automatic failback go on, which the failover held back.
@@ -242,6 +243,7 @@ impl<'a> Exercise<'a> {
                 to: Some(from.clone()),
                 force,
                 now: true,
+                if_generation: None,
                 by: by(),
             }
         };

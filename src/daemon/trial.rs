@@ -1,0 +1,104 @@
+//! Publications tried out beside what is served: the same numbers and the same snapshots, with
+//! nothing recorded and nothing swapped in.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::DaemonError;
+use crate::failover::Publication;
+use crate::history::Difference;
+use crate::ids::{Generation, Serial, ServiceName};
+use crate::snapshot::{ServedZone, Snapshot};
+use crate::store::Counters;
+use crate::zone::Name;
+
+/// Of so many zones it is said what changes; the others are counted.
+const ZONES_MAX: usize = 100;
+
+/// Zones that share a serial, and that a service touches.
+pub(super) struct Touched {
+    pub(super) group: String,
+    pub(super) floor: Serial,
+    /// The places of its zones, in the order of the snapshot.
+    pub(super) zones: Vec<usize>,
+}
+
+/// A copy of all that the publications of one service need.
+pub(super) struct Trial {
+    pub(super) service: ServiceName,
+    pub(super) touched: Vec<Touched>,
+    /// `None`: serials come from the zone files.
+    pub(super) counters: Option<Counters>,
+    pub(super) snapshot: Arc<Snapshot>,
+}
+
+/// What a publication would change.
+pub(super) struct Outcome {
+    pub(super) zones: Vec<(Name, Difference)>,
+    /// So many more zones change.
+    pub(super) more: usize,
+    before: Arc<Snapshot>,
+    after: Arc<Snapshot>,
+}
+
+impl Outcome {
+    /// A zone as it was, and as it would be.
+    pub(super) fn sides(&self, origin: &Name) -> Option<(ServedZone<'_>, ServedZone<'_>)> {
+        Some((self.before.zone(origin)?, self.after.zone(origin)?))
+    }
+}
+
+impl Trial {
+    /// What is served, or would be by now.
+    pub(super) fn generation(&self) -> Generation {
+        self.snapshot.generation()
+    }
+
+    /// Publishes, and says what changed in each zone.
+    ///
+    /// # Errors
+    /// As the publication itself: the guard's reasons, or that no serial is left.
+    pub(super) fn publish(&mut self, publication: Publication) -> Result<Outcome, DaemonError> {
+        let before = Arc::clone(&self.snapshot);
+        let mut serials: Vec<Serial> = before.zones().map(ServedZone::serial).collect();
+        self.draw(&mut serials)?;
+        let next = Generation(self.generation().0.saturating_add(1));
+        let changed = BTreeMap::from([(self.service.clone(), publication)]);
+        let moved = before.moved(next, &changed, serials);
+        let moved = moved.map_err(|violations| DaemonError::Guard { violations })?;
+        self.snapshot = Arc::new(moved);
+        let pairs = before.zones().zip(self.snapshot.zones());
+        let mut changed = pairs.filter(|(was, is)| was.serial() != is.serial());
+        let told = changed.by_ref().take(ZONES_MAX);
+        let zones =
+            told.filter_map(|(was, is)| Some((is.origin().clone(), is.changes_since(was)?)));
+        Ok(Outcome {
+            zones: zones.collect(),
+            more: changed.count(),
+            before: Arc::clone(&before),
+            after: Arc::clone(&self.snapshot),
+        })
+    }
+
+    /// Gives the zones that are touched new serials.
+    fn draw(&mut self, serials: &mut [Serial]) -> Result<(), DaemonError> {
+        let floors = self.touched.iter().map(|it| (it.group.as_str(), it.floor));
+        if let Some(counters) = &mut self.counters {
+            // A copy may reserve what it likes: nothing of it reaches the disk.
+            let wanted = counters.reserve(floors);
+            counters.confirm(wanted);
+        }
+        for touched in &self.touched {
+            let serial = match &mut self.counters {
+                Some(counters) => counters.next_serial(&touched.group, touched.floor)?,
+                None => touched.floor,
+            };
+            for at in &touched.zones {
+                if let Some(place) = serials.get_mut(*at) {
+                    *place = serial;
+                }
+            }
+        }
+        Ok(())
+    }
+}
