@@ -11,6 +11,8 @@ mod config;
 mod query;
 #[path = "shared/random.rs"]
 mod random;
+#[path = "../fuzz/checks/reply.rs"]
+mod reply;
 #[path = "../fuzz/checks/scenario.rs"]
 mod scenario;
 #[path = "../fuzz/checks/transfer.rs"]
@@ -98,6 +100,11 @@ fn master_files_of_the_corpus_and_mutations_of_them_keep_every_invariant() {
 #[test]
 fn signatures_of_the_corpus_and_mutations_of_them_keep_every_invariant() {
     replay("tsig", 5_000, tsig::check);
+}
+
+#[test]
+fn replies_of_the_corpus_and_mutations_of_them_keep_every_invariant() {
+    replay("reply", 10_000, reply::check);
 }
 
 #[test]
