@@ -17,6 +17,12 @@ pub(super) fn obstacles(now: &ServiceStatus, to: &PoolName) -> Vec<String> {
     if let Some(operation) = now.operation.as_ref().filter(|it| it.ended.is_none()) {
         against.push(format!("{} to {} is under way", operation.id, operation.to));
     }
+    if let Some(proposal) = &now.proposal {
+        against.push(format!(
+            "a move to {} waits for somebody's word",
+            proposal.to
+        ));
+    }
     if let Some(halt) = &now.halted {
         against.push(format!(
             "{} has halted, and nobody has dealt with it",
