@@ -65,6 +65,7 @@ pub fn event(event: &Event) {
         | Event::Override { .. }
         | Event::Answered { .. }
         | Event::Withdrawn { .. }
+        | Event::Handled { .. }
         | Event::Readmitted { .. } => info!("{event}"),
     }
 }

@@ -316,6 +316,10 @@ fn in_trouble() -> Status {
         operation: OperationId(7),
         at: ago_s(30),
         because: "step \"route\" ended with exit code 1; 1 step was undone".to_owned(),
+        remedies: vec![(
+            "run \"route\" again".into(),
+            "switchback retry xmpp-federation".into(),
+        )],
     });
     service.ineligible = vec![Ineligible {
         pool: "edgepool2".into(),

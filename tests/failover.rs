@@ -9,6 +9,8 @@ mod dice;
 mod exhaustive;
 #[path = "failover/given.rs"]
 mod given;
+#[path = "failover/handling.rs"]
+mod handling;
 #[path = "failover/oracle.rs"]
 mod oracle;
 #[path = "failover/plans.rs"]

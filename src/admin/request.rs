@@ -178,6 +178,39 @@ pub enum Request {
         /// Who, and why.
         by: Claim,
     },
+    /// Run again what an operation stands at, and go on.
+    Retry {
+        /// The service.
+        service: ServiceName,
+        /// Who, and why.
+        by: Claim,
+    },
+    /// Take what an operation stands at as done, and go on.
+    Skip {
+        /// The service.
+        service: ServiceName,
+        /// The name of the step.
+        step: String,
+        /// The server, if only one of the step's is meant.
+        #[serde(default)]
+        server: Option<String>,
+        /// Who, and why.
+        by: Claim,
+    },
+    /// Take back what an operation has done, whether it stands or is under way.
+    Abort {
+        /// The service.
+        service: ServiceName,
+        /// Who, and why.
+        by: Claim,
+    },
+    /// Close an operation that stands as it is, and let the service decide by itself again.
+    Resume {
+        /// The service.
+        service: ServiceName,
+        /// Who, and why.
+        by: Claim,
+    },
     /// Make a pool a target again after a runbook towards it has halted.
     Readmit {
         /// The service.
@@ -212,6 +245,10 @@ impl Request {
         "thaw",
         "approve",
         "reject",
+        "retry",
+        "skip",
+        "abort",
+        "resume",
         "readmit",
     ];
 }
@@ -246,6 +283,10 @@ mod tests {
             format!(r#""thaw","service":"{service}",{}"#, by()),
             format!(r#""approve","what":"op-7",{}"#, by()),
             format!(r#""reject","what":"op-7",{}"#, by()),
+            format!(r#""retry","service":"{service}",{}"#, by()),
+            format!(r#""skip","service":"{service}","step":"route",{}"#, by()),
+            format!(r#""abort","service":"{service}",{}"#, by()),
+            format!(r#""resume","service":"{service}",{}"#, by()),
             format!(r#""readmit","service":"{service}","pool":"p1",{}"#, by()),
         ];
         assert_eq!(lines.len(), Request::VERBS.len());

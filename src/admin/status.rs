@@ -399,6 +399,9 @@ pub struct Halt {
     pub at: Wall,
     /// At which step, why, and what was undone, in a sentence.
     pub because: String,
+    /// What a person may do now: what it means, and the command.
+    #[serde(default)]
+    pub remedies: Vec<(String, String)>,
 }
 
 /// One failover or failback.

@@ -39,6 +39,8 @@ fn weigh(event: &Event) -> Option<(Topic, Severity)> {
             Phase::Halted(_) | Phase::NeedsHuman(_) => (Topic::Halted, Severity::Alarm),
             Phase::Forward | Phase::Backward(_) => return None,
         },
+        // A person is at it: whoever else was called may know.
+        Event::Handled { .. } => (Topic::Halted, Severity::Notice),
         // A move that waits says so again and again: see `remind_every`.
         Event::ApprovalWanted { .. } => (Topic::Approval, Severity::Alarm),
         Event::Answered { .. } | Event::Withdrawn { .. } => (Topic::Approval, Severity::Resolved),
@@ -66,6 +68,7 @@ fn pool(event: &Event) -> Option<&PoolName> {
         | Event::Task { .. }
         | Event::Reasoning { .. }
         | Event::Uplink { .. }
+        | Event::Handled { .. }
         | Event::Override { .. } => None,
     }
 }

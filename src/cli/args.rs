@@ -12,8 +12,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(super) use orders::{
-    Approve, By, Drain, Failback, Failover, Freeze, Overrides, Pin, Plan, Readmit, Reject, Thaw,
-    Undrain, Unpin,
+    Abort, Approve, By, Drain, Failback, Failover, Freeze, Overrides, Pin, Plan, Readmit, Reject,
+    Resume, Retry, Skip, Thaw, Undrain, Unpin,
 };
 pub(super) use outside::{Drill, Resolvers, Verify};
 pub(super) use past::{Export, History, HistoryForm, Show, Simulate};
@@ -105,6 +105,14 @@ pub enum Command {
     Approve(Approve),
     /// Take a move back that waits for a person's word, or for caches
     Reject(Reject),
+    /// Run again what an operation stands at, and go on
+    Retry(Retry),
+    /// Take the step that an operation stands at as done, and go on
+    Skip(Skip),
+    /// Take back what an operation has done, whether it is under way or stands
+    Abort(Abort),
+    /// Close an operation that stands as it is, and let the service decide by itself again
+    Resume(Resume),
     /// Make a pool a target again on which a runbook had halted
     Readmit(Readmit),
     /// See a service as its partners do: delegation, name servers, answers, edges, certificates

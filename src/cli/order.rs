@@ -4,8 +4,8 @@ use std::io::Write;
 use std::time::Duration;
 
 use super::args::{
-    Approve, By, Drain, Failback, Failover, Freeze, Overrides, Pin, Plan, Readmit, Reject, Thaw,
-    Undrain, Unpin,
+    Abort, Approve, By, Drain, Failback, Failover, Freeze, Overrides, Pin, Plan, Readmit, Reject,
+    Resume, Retry, Skip, Thaw, Undrain, Unpin,
 };
 use super::ask::{ask, other_answer, write_json};
 use super::output::{CommandError, Out, complain};
@@ -126,6 +126,40 @@ pub(super) fn reject(arguments: &Reject, out: &mut Out) -> Result<Exit, CommandE
         by: claim(&arguments.by, arguments.reason.as_ref()),
     };
     give(&request, &arguments.by, false, out)
+}
+
+pub(super) fn retry(arguments: &Retry, out: &mut Out) -> Result<Exit, CommandError> {
+    let request = Request::Retry {
+        service: arguments.service.as_str().into(),
+        by: claim(&arguments.by, arguments.reason.as_ref()),
+    };
+    give(&request, &arguments.by, !arguments.no_wait, out)
+}
+
+pub(super) fn skip(arguments: &Skip, out: &mut Out) -> Result<Exit, CommandError> {
+    let request = Request::Skip {
+        service: arguments.service.as_str().into(),
+        step: arguments.step.clone(),
+        server: arguments.server.clone(),
+        by: claim(&arguments.by, arguments.reason.as_ref()),
+    };
+    give(&request, &arguments.by, !arguments.no_wait, out)
+}
+
+pub(super) fn abort(arguments: &Abort, out: &mut Out) -> Result<Exit, CommandError> {
+    let request = Request::Abort {
+        service: arguments.service.as_str().into(),
+        by: claim(&arguments.by, arguments.reason.as_ref()),
+    };
+    give(&request, &arguments.by, !arguments.no_wait, out)
+}
+
+pub(super) fn resume(arguments: &Resume, out: &mut Out) -> Result<Exit, CommandError> {
+    let request = Request::Resume {
+        service: arguments.service.as_str().into(),
+        by: claim(&arguments.by, arguments.reason.as_ref()),
+    };
+    give(&request, &arguments.by, true, out)
 }
 
 pub(super) fn readmit(arguments: &Readmit, out: &mut Out) -> Result<Exit, CommandError> {

@@ -172,6 +172,10 @@ impl Control for Desk {
             | Request::Thaw { ref by, .. }
             | Request::Approve { ref by, .. }
             | Request::Reject { ref by, .. }
+            | Request::Retry { ref by, .. }
+            | Request::Skip { ref by, .. }
+            | Request::Abort { ref by, .. }
+            | Request::Resume { ref by, .. }
             | Request::Readmit { ref by, .. } => {
                 if let Some(fault) = by.fault() {
                     return Response::error(fault);

@@ -7,8 +7,10 @@ use tokio::sync::oneshot;
 
 use super::core::{Core, send};
 use crate::admin::{Answer, InForce, Moving, Ordered, Request, Response, Said};
-use crate::failover::{Because, By, Order, Override, Subject, Which};
+use crate::clock;
+use crate::failover::{Because, By, Handling, Order, Override, Subject, Which};
 use crate::ids::{OperationId, PoolName, ServerName, ServiceName};
+use crate::runbook::Operation;
 use crate::time::Now;
 
 /// An order that was taken, and whoever waits to hear of it.
@@ -60,6 +62,7 @@ impl Core {
             | Order::Failback { .. }
             | Order::Approve { .. }
             | Order::Reject { .. }
+            | Order::Handle { .. }
             | Order::Readmit { .. } => None,
         };
         let before = self.stands();
@@ -203,15 +206,13 @@ impl Core {
                     done,
                 )
             }
-            Request::Approve { what, .. } => {
-                let which = self.which(&what);
-                put(Order::Approve { which, by }, format!("{what}: approved"))
-            }
-            Request::Reject { what, .. } => {
-                let which = self.which(&what);
-                put(Order::Reject { which, by }, format!("{what}: rejected"))
-            }
-            Request::Readmit { .. }
+            Request::Approve { .. }
+            | Request::Reject { .. }
+            | Request::Readmit { .. }
+            | Request::Retry { .. }
+            | Request::Skip { .. }
+            | Request::Abort { .. }
+            | Request::Resume { .. }
             | Request::Drain { .. }
             | Request::Undrain { .. }
             | Request::Pin { .. }
@@ -227,13 +228,28 @@ impl Core {
             | Request::Show { .. }
             | Request::Night { .. }
             | Request::Plan { .. }
-            | Request::Overrides => self.put_override(now, request, by),
+            | Request::Overrides => self.put_other(now, request, by),
         }
     }
 
-    /// What a request orders that is about an override, or about a pool that is kept out.
-    fn put_override(&self, now: Now, request: Request, by: By) -> Result<Put, String> {
+    /// What a request orders that is about an override, about a pool that is kept out, or about
+    /// an operation that stands.
+    fn put_other(&self, now: Now, request: Request, by: By) -> Result<Put, String> {
         match request {
+            Request::Approve { what, .. } => {
+                let which = self.which(&what);
+                Ok(Put {
+                    order: Order::Approve { which, by },
+                    done: format!("{what}: approved"),
+                })
+            }
+            Request::Reject { what, .. } => {
+                let which = self.which(&what);
+                Ok(Put {
+                    order: Order::Reject { which, by },
+                    done: format!("{what}: rejected"),
+                })
+            }
             Request::Readmit { service, pool, .. } => Ok(Put {
                 done: format!("{pool} is a target of {service} again"),
                 order: Order::Readmit { service, pool, by },
@@ -263,6 +279,15 @@ impl Core {
                 let said = said(now, Subject::Freeze(service), None, for_s, false, by)?;
                 Ok(set(said, false))
             }
+            Request::Retry { service, .. } => Ok(self.handled(service, Handling::Retry, by)),
+            Request::Skip {
+                service,
+                step,
+                server,
+                ..
+            } => Ok(self.skipped(service, step, server, by)),
+            Request::Abort { service, .. } => Ok(self.handled(service, Handling::Abort, by)),
+            Request::Resume { service, .. } => Ok(self.handled(service, Handling::Resume, by)),
             Request::Undrain { what, .. } => self.clear(self.undrained(&what)?, by),
             Request::Unpin { service, .. } => self.clear(Subject::Pin(service), by),
             Request::Thaw { service, .. } => self.clear(Subject::Freeze(service), by),
@@ -277,9 +302,7 @@ impl Core {
             | Request::Show { .. }
             | Request::Night { .. }
             | Request::Failover { .. }
-            | Request::Failback { .. }
-            | Request::Approve { .. }
-            | Request::Reject { .. } => Err("this is no order".to_owned()),
+            | Request::Failback { .. } => Err("this is no order".to_owned()),
         }
     }
 
@@ -311,6 +334,12 @@ impl Core {
             Order::Failback { service, .. } | Order::Readmit { service, .. } => {
                 (None, Some(service.clone()))
             }
+            Order::Handle { service, how, .. } => {
+                let to = self
+                    .operation_of(service)
+                    .and_then(|operation| where_to(operation, how));
+                (to, Some(service.clone()))
+            }
             Order::Approve { which, .. } | Order::Reject { which, .. } => (None, self.whose(which)),
             Order::Set { said, .. } => match &said.subject {
                 Subject::Pin(service) => (said.pool.clone(), Some(service.clone())),
@@ -329,6 +358,43 @@ impl Core {
             Which::Service(service) => Some(service.clone()),
             Which::Operation(id) => self.engine.proposed(*id).cloned(),
         }
+    }
+
+    /// The operation of a service that is under way, or stands.
+    fn operation_of(&self, service: &ServiceName) -> Option<Operation> {
+        let mut operations = self.engine.operations();
+        let under_way = operations.find(|operation| operation.service == *service);
+        let standing = || {
+            let view = self.engine.service(clock::now(), service)?;
+            view.memory.halted.clone()
+        };
+        under_way.cloned().or_else(standing)
+    }
+
+    /// What a person says of an operation, and what it comes to.
+    fn handled(&self, service: ServiceName, how: Handling, by: By) -> Put {
+        let operation = self.operation_of(&service);
+        let done = operation.map_or_else(
+            || format!("the pools of {service} are targets again"),
+            |operation| comes_to(&operation, &how),
+        );
+        let order = Order::Handle { service, how, by };
+        Put { order, done }
+    }
+
+    fn skipped(&self, service: ServiceName, step: String, server: Option<String>, by: By) -> Put {
+        let server = server.map(|server| self.asked_about(&service, &server));
+        self.handled(service, Handling::Skip { step, server }, by)
+    }
+
+    /// The server of a step that is meant, with or without its final dot. One that is not among
+    /// them is refused by the engine.
+    fn asked_about(&self, service: &ServiceName, what: &str) -> ServerName {
+        let operation = self.operation_of(service);
+        let tasks = operation.iter().flat_map(|operation| &operation.tasks);
+        let mut servers = tasks.filter_map(|task| task.server.as_ref());
+        let meant = servers.find(|server| is_named(server, what));
+        meant.cloned().unwrap_or_else(|| what.into())
     }
 
     /// What a name that is to be drained stands for: a pool, else a server, with or without its
@@ -402,6 +468,46 @@ fn said(
 fn is_named(server: &ServerName, what: &str) -> bool {
     let name = server.as_str();
     name.eq_ignore_ascii_case(what) || name.trim_end_matches('.').eq_ignore_ascii_case(what)
+}
+
+/// Where a service will be when this is said of its operation.
+fn where_to(operation: Operation, how: &Handling) -> Option<PoolName> {
+    match how {
+        Handling::Abort => Some(operation.from),
+        Handling::Retry | Handling::Skip { .. } if operation.turned_back.is_some() => {
+            Some(operation.from)
+        }
+        Handling::Retry | Handling::Skip { .. } => Some(operation.to),
+        Handling::Resume => None,
+    }
+}
+
+/// What follows when a person says this of an operation.
+fn comes_to(operation: &Operation, how: &Handling) -> String {
+    let id = operation.id;
+    let names = |tasks: &[usize]| {
+        let names = tasks.iter().map(|task| operation.name_of(*task));
+        names.collect::<Vec<String>>().join(", ")
+    };
+    match how {
+        Handling::Retry => format!(
+            "{id} goes on; once more: {}",
+            names(&operation.in_question())
+        ),
+        Handling::Skip { step, .. } => format!("{id} goes on; \"{step}\" counts as done"),
+        Handling::Resume => format!("{id} is closed as it is; its pools are targets again"),
+        Handling::Abort => match operation.way_back() {
+            (back, left) if back.is_empty() && left.is_empty() => {
+                format!("{id} is aborted; it had done nothing yet")
+            }
+            (back, left) if left.is_empty() => format!("{id} is taken back: {}", names(&back)),
+            (back, left) => format!(
+                "{id} is taken back: {}; nothing takes back: {}",
+                names(&back),
+                names(&left)
+            ),
+        },
+    }
 }
 
 /// Whether a service is about to move, and has to wait for something that ends by itself or by

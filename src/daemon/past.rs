@@ -205,6 +205,7 @@ fn concerns(entry: &Entry, service: &ServiceName, policy: &Policy) -> bool {
             | Order::Failback { .. }
             | Order::Approve { .. }
             | Order::Reject { .. }
+            | Order::Handle { .. }
             | Order::Readmit { .. } => false,
         },
         // What concerns all concerns each.

@@ -469,7 +469,35 @@ fn halt(operation: &Operation) -> Halt {
         operation: operation.id,
         at: last_change(operation),
         because,
+        remedies: remedies(operation),
     }
+}
+
+/// What a person may do with an operation that stands.
+fn remedies(operation: &Operation) -> Vec<(String, String)> {
+    let service = &operation.service;
+    let asked = operation.in_question();
+    let undo = if operation.turned_back.is_some() {
+        "the undo of "
+    } else {
+        ""
+    };
+    let mut remedies = Vec::new();
+    let mut offer = |what: String, command: String| remedies.push((what, command));
+    if let Some(step) = asked.first().and_then(|task| operation.step(*task)) {
+        let step = step.name.replace('\'', "'\\''");
+        let skip = format!("switchback skip {service} '{step}'");
+        offer(format!("{undo}\"{step}\" was done"), skip);
+        let retry = format!("switchback retry {service}");
+        offer(format!("run {undo}\"{step}\" again"), retry);
+        if operation.turned_back.is_none() {
+            let abort = format!("switchback abort {service}");
+            offer("take back what was done".to_owned(), abort);
+        }
+    }
+    let resume = format!("switchback resume {service}");
+    offer("all is put right by hand".to_owned(), resume);
+    remedies
 }
 
 fn last_change(operation: &Operation) -> Wall {

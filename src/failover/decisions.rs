@@ -113,7 +113,12 @@ impl Engine {
 
     /// What keeps an operation from beginning. Services without hooks never wait.
     pub(super) fn obstacle(&self, service: &Service, to: &PoolName) -> Option<Because> {
-        if !service.runbook.has_hooks() {
+        self.obstacle_to(service.runbook.has_hooks(), to)
+    }
+
+    /// The same for a plan with hooks or without.
+    pub(super) fn obstacle_to(&self, with_hooks: bool, to: &PoolName) -> Option<Because> {
+        if !with_hooks {
             return None;
         }
         let to = to.clone();

@@ -225,6 +225,17 @@ pub enum Event {
         /// Why not.
         why: String,
     },
+    /// An operator took an operation further or back, or closed it.
+    Handled {
+        /// The service.
+        service: ServiceName,
+        /// The operation.
+        id: OperationId,
+        /// `retry`, `skip "route"`, `abort`, `resume`.
+        how: String,
+        /// Who, and why.
+        by: By,
+    },
     /// An operator made a pool a target again, on which a runbook had halted.
     Readmitted {
         /// The service.
@@ -250,6 +261,7 @@ impl Event {
             | Event::Answered { service, .. }
             | Event::Withdrawn { service, .. }
             | Event::OrderVoid { service, .. }
+            | Event::Handled { service, .. }
             | Event::Readmitted { service, .. } => Some(service),
             Event::Override { said, .. } => match &said.subject {
                 Subject::Pin(service) | Subject::Freeze(service) => Some(service),
@@ -265,6 +277,7 @@ impl Event {
         match self {
             Event::OperationBegan { id, .. }
             | Event::Task { id, .. }
+            | Event::Handled { id, .. }
             | Event::OperationEnded { id, .. }
             | Event::ApprovalWanted { id, .. }
             | Event::Answered { id, .. }
@@ -349,6 +362,7 @@ impl fmt::Display for Event {
             | Event::Answered { .. }
             | Event::Withdrawn { .. }
             | Event::OrderVoid { .. }
+            | Event::Handled { .. }
             | Event::Readmitted { .. } => f.write_str(&self.of_a_word()),
         }
     }
@@ -403,6 +417,12 @@ impl Event {
             } => {
                 format!("{service}: the move to {to} ordered by {by} is void: {why}")
             }
+            Event::Handled {
+                service,
+                id,
+                how,
+                by,
+            } => format!("{service}: {id}: {how}, by {by}"),
             Event::Readmitted { service, pool, by } => {
                 format!("{service}: {pool} is a target again, by {by}")
             }

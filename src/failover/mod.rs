@@ -18,6 +18,7 @@ mod rank;
 mod ranking;
 mod rehearsal;
 mod service_state;
+mod standing;
 mod tasks;
 mod uplink;
 mod verification;
@@ -30,7 +31,7 @@ pub use engine::{Action, Engine, Input};
 pub use hook_call::{HookCall, HookEnd, HookOutcome, ProcessGroup};
 pub use lifecycle::PolicyRefusal;
 pub use memory::{Change, Event, Memory, Move, ServiceMemory};
-pub use order::{By, Order, OrderRefusal, Which};
+pub use order::{By, Handling, Order, OrderRefusal, Which};
 pub use overrides::{Override, Overrides, Subject};
 pub use policy::{
     Detection, Failback, Mode, OnHalt, Policy, Pool, Server, Service, Standby, TtlRange,

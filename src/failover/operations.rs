@@ -154,7 +154,7 @@ impl Engine {
             },
             Phase::NeedsHuman(question) => Phase::NeedsHuman(question),
         };
-        let arrived = operation.phase == Phase::Completed && operation.plan.has_hooks();
+        let arrived = operation.has_published() && operation.plan.has_hooks();
         if operation.phase == Phase::Completed {
             state.memory.halted = None;
             state.memory.ineligible.remove(&operation.to);

@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use super::{Because, Override, Subject};
 use crate::health::PoolHealth;
-use crate::ids::{OperationId, PoolName, ServiceName};
+use crate::ids::{OperationId, PoolName, ServerName, ServiceName};
 
 /// Who ordered something, and why.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,6 +89,15 @@ pub enum Order {
         /// Who said it.
         by: By,
     },
+    /// Takes an operation that stands further or back, or turns one back that is under way.
+    Handle {
+        /// The service.
+        service: ServiceName,
+        /// What to do.
+        how: Handling,
+        /// Who said it.
+        by: By,
+    },
     /// Makes a pool a target again after a runbook towards it has halted.
     Readmit {
         /// The service.
@@ -100,6 +109,40 @@ pub enum Order {
     },
 }
 
+/// What a person may say of an operation. The table of when stands in `standing`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Handling {
+    /// Run again what failed or what nobody knows of, and go on.
+    Retry,
+    /// Take it as done, and go on.
+    Skip {
+        /// The step that the operation stands at: who names another one is mistaken.
+        step: String,
+        /// The server, if the step has several that are asked about.
+        server: Option<ServerName>,
+    },
+    /// Take back what was done.
+    Abort,
+    /// Close it as it is: a person has dealt with what is left.
+    Resume,
+}
+
+impl fmt::Display for Handling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Handling::Retry => f.write_str("retry"),
+            Handling::Skip { step, server: None } => write!(f, "skip \"{step}\""),
+            Handling::Skip {
+                step,
+                server: Some(server),
+            } => write!(f, "skip \"{step}\" on {server}"),
+            Handling::Abort => f.write_str("abort"),
+            Handling::Resume => f.write_str("resume"),
+        }
+    }
+}
+
 impl Order {
     /// The service that it is about, if it is about one alone.
     #[must_use]
@@ -109,6 +152,7 @@ impl Order {
             Order::Clear { subject, .. } => subject,
             Order::Failover { service, .. }
             | Order::Failback { service, .. }
+            | Order::Handle { service, .. }
             | Order::Readmit { service, .. } => return Some(service),
             Order::Approve { which, .. } | Order::Reject { which, .. } => match which {
                 Which::Service(service) => return Some(service),
@@ -170,6 +214,10 @@ impl fmt::Display for Order {
             }
             Order::Reject { which, by } => {
                 write!(f, "reject {which}")?;
+                (by, false)
+            }
+            Order::Handle { service, how, by } => {
+                write!(f, "{how} {service}")?;
                 (by, false)
             }
             Order::Readmit { service, pool, by } => {
@@ -241,6 +289,44 @@ pub enum OrderRefusal {
         service: ServiceName,
         /// The pool.
         pool: PoolName,
+    },
+    /// No operation waits for a person.
+    #[error("no operation of service {0} stands; `switchback status` shows what is under way")]
+    NothingStands(ServiceName),
+    /// There is nothing left of it.
+    #[error(
+        "{operation} of service {service} has been taken back, there is nothing in it to go on with; \
+         order another one (switchback failover {service} --to {to}), or close it (switchback resume \
+         {service})"
+    )]
+    TakenBack {
+        /// The service.
+        service: ServiceName,
+        /// The operation.
+        operation: OperationId,
+        /// Its target.
+        to: PoolName,
+    },
+    /// Another step was named.
+    #[error("that is not what service {service} stands at; it is asked about: {asked}")]
+    NotInQuestion {
+        /// The service.
+        service: ServiceName,
+        /// What it stands at.
+        asked: String,
+    },
+    /// The world has gone on.
+    #[error(
+        "since {operation} stopped, service {service} has moved to {active}; put right by hand what \
+         is left of it, then close it (switchback resume {service})"
+    )]
+    Overtaken {
+        /// The service.
+        service: ServiceName,
+        /// The operation.
+        operation: OperationId,
+        /// The active pool.
+        active: PoolName,
     },
     /// The service is moving.
     #[error("service {service} is moving: {operation} to {to} is under way; wait for its end")]

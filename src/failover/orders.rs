@@ -68,6 +68,9 @@ impl Engine {
             }
             Order::Approve { which, by } => self.answer(&which, by, true)?,
             Order::Reject { which, by } => self.answer(&which, by, false)?,
+            Order::Handle { service, how, by } => {
+                self.handle_operation(now, &service, &how, &by)?;
+            }
             Order::Readmit { service, pool, by } => self.readmit(service, pool, by)?,
         }
         self.settle(now);

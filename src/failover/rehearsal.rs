@@ -247,6 +247,7 @@ impl Rehearsing {
             | Event::Answered { .. }
             | Event::Withdrawn { .. }
             | Event::OrderVoid { .. }
+            | Event::Handled { .. }
             | Event::Readmitted { .. } => {}
         }
     }

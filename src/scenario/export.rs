@@ -284,6 +284,7 @@ impl Night {
             Order::Clear { subject: of, .. } => subject(of),
             Order::Failover { service: of, .. }
             | Order::Failback { service: of, .. }
+            | Order::Handle { service: of, .. }
             | Order::Readmit { service: of, .. } => service(of),
             Order::Approve { which, .. } | Order::Reject { which, .. } => match which {
                 Which::Service(of) => service(of),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::model::{Expectation, Happening, Looks, Place, Scenario, Targets};
 use super::terms::LAYERS;
 use super::words::{Fault, Word, Words, span};
-use crate::failover::{By, Order, Override, Subject, Which};
+use crate::failover::{By, Handling, Order, Override, Subject, Which};
 use crate::health::Verdict;
 use crate::ids::{Endpoint, OperationId, PoolName, ServerName, ServiceName};
 use crate::time::Wall;
@@ -209,7 +209,7 @@ fn looks(words: &mut Words) -> Result<Looks, Fault> {
 fn order(words: &mut Words, scenario: &Scenario, at: Duration) -> Result<Order, Fault> {
     let verb = words.need("an order")?;
     let mut service = None;
-    let mut target = None;
+    let (mut target, mut server) = (None, None);
     match verb.text.as_str() {
         "failover" => {
             service = Some(service_name(words, scenario)?);
@@ -217,7 +217,17 @@ fn order(words: &mut Words, scenario: &Scenario, at: Duration) -> Result<Order, 
                 target = Some(words.need("a pool")?);
             }
         }
-        "failback" | "unpin" | "freeze" | "thaw" => service = Some(service_name(words, scenario)?),
+        "failback" | "unpin" | "freeze" | "thaw" | "retry" | "abort" | "resume" => {
+            service = Some(service_name(words, scenario)?);
+        }
+        "skip" => {
+            service = Some(service_name(words, scenario)?);
+            target = Some(words.need("a step")?);
+            server = words
+                .has("on")
+                .then(|| words.need("a server"))
+                .transpose()?;
+        }
         "pin" | "readmit" => {
             service = Some(service_name(words, scenario)?);
             target = Some(words.need("a pool")?);
@@ -227,7 +237,7 @@ fn order(words: &mut Words, scenario: &Scenario, at: Duration) -> Result<Order, 
         other => {
             let message = format!(
                 "'{other}' is no order, write failover, failback, drain, undrain, pin, unpin, \
-                 freeze, thaw, approve, reject or readmit"
+                 freeze, thaw, approve, reject, readmit, retry, skip, abort or resume"
             );
             return Err(words.fault(&verb, message));
         }
@@ -252,6 +262,10 @@ fn order(words: &mut Words, scenario: &Scenario, at: Duration) -> Result<Order, 
             break;
         }
     }
+    if let (Some(service), Some(how)) = (&service, handling(&verb, target.as_ref(), server)) {
+        let service = service.clone();
+        return Ok(Order::Handle { service, how, by });
+    }
     let now = scenario.start + at;
     let expires = lasts.map(|lasts| now + lasts);
     let said = Said {
@@ -262,6 +276,20 @@ fn order(words: &mut Words, scenario: &Scenario, at: Duration) -> Result<Order, 
         hurry,
     };
     said.order(words, scenario, &verb, service, target)
+}
+
+/// What is said of an operation, if that is what the order is.
+fn handling(verb: &Word, step: Option<&Word>, server: Option<Word>) -> Option<Handling> {
+    match (verb.text.as_str(), step) {
+        ("retry", _) => Some(Handling::Retry),
+        ("abort", _) => Some(Handling::Abort),
+        ("resume", _) => Some(Handling::Resume),
+        ("skip", Some(step)) => Some(Handling::Skip {
+            step: step.text.clone(),
+            server: server.map(|server| server.text.as_str().into()),
+        }),
+        _ => None,
+    }
 }
 
 struct Said {

@@ -10,8 +10,8 @@ use super::terms::LAYERS;
 use super::words::{name, quote, show_span};
 use crate::chronicle::Pace;
 use crate::failover::{
-    Detection, Failback, HookOutcome, Mode, OnHalt, Order, Override, Pool, Service, Standby,
-    Subject,
+    Detection, Failback, Handling, HookOutcome, Mode, OnHalt, Order, Override, Pool, Service,
+    Standby, Subject,
 };
 use crate::health::{Layer, Verdict};
 use crate::ids::{PoolName, ServiceName};
@@ -388,6 +388,35 @@ fn said_words(said: &Override) -> String {
     }
 }
 
+/// What is said to take an override back.
+fn taken_back_words(subject: &Subject) -> String {
+    match subject {
+        Subject::DrainPool(pool) => format!("undrain {}", name(pool.as_str())),
+        Subject::DrainServer(server) => format!("undrain {}", name(server.as_str())),
+        Subject::Pin(service) => format!("unpin {}", name(service.as_str())),
+        Subject::Freeze(service) => format!("thaw {}", name(service.as_str())),
+    }
+}
+
+/// What is said of an operation, as a scenario says it.
+fn handling_words(service: &ServiceName, how: &Handling) -> String {
+    let service = name(service.as_str());
+    match how {
+        Handling::Retry => format!("retry {service}"),
+        Handling::Abort => format!("abort {service}"),
+        Handling::Resume => format!("resume {service}"),
+        Handling::Skip { step, server: None } => format!("skip {service} {}", quote(step)),
+        Handling::Skip {
+            step,
+            server: Some(server),
+        } => format!(
+            "skip {service} {} on {}",
+            quote(step),
+            name(server.as_str())
+        ),
+    }
+}
+
 /// An order as a scenario says it, given `now`.
 fn order_words(order: &Order, now: Wall) -> String {
     let mut words = String::from("order ");
@@ -403,12 +432,7 @@ fn order_words(order: &Order, now: Wall) -> String {
             (by, *force, said.expires)
         }
         Order::Clear { subject, by } => {
-            words += &match subject {
-                Subject::DrainPool(pool) => format!("undrain {}", name(pool.as_str())),
-                Subject::DrainServer(server) => format!("undrain {}", name(server.as_str())),
-                Subject::Pin(service) => format!("unpin {}", name(service.as_str())),
-                Subject::Freeze(service) => format!("thaw {}", name(service.as_str())),
-            };
+            words += &taken_back_words(subject);
             (by.clone(), false, None)
         }
         Order::Failover {
@@ -441,6 +465,10 @@ fn order_words(order: &Order, now: Wall) -> String {
         }
         Order::Reject { which, by } => {
             let _ = write!(words, "reject {}", name(&which.to_string()));
+            (by.clone(), false, None)
+        }
+        Order::Handle { service, how, by } => {
+            words += &handling_words(service, how);
             (by.clone(), false, None)
         }
         Order::Readmit { service, pool, by } => {

@@ -129,6 +129,24 @@ failback = "manual"
         });
     }
 
+    /// Starts a daemon that kills itself at one of its writes; see `store::failpoint`.
+    pub(crate) fn serve_until(&mut self, dies: &str) {
+        let config = self.path("switchback.toml").display().to_string();
+        self.start_with(&["serve", "--config", &config], &[("SWITCHBACK_DIE", dies)]);
+    }
+
+    /// Whether the daemon has ended by itself.
+    pub(crate) fn is_dead(&mut self) -> bool {
+        let Some(daemon) = &mut self.daemon else {
+            return true;
+        };
+        let ended = daemon.try_wait().unwrap().is_some();
+        if ended {
+            self.daemon = None;
+        }
+        ended
+    }
+
     /// The same without a configuration.
     pub(crate) fn serve_plain(&mut self) {
         let zone = format!("{ZONE}={}", self.path("contoso.test.zone").display());
@@ -142,6 +160,10 @@ failback = "manual"
 
     /// A file that outgrows a limit fails to be written, as on a full disk, and ends nothing.
     fn start(&mut self, words: &[&str]) {
+        self.start_with(words, &[]);
+    }
+
+    fn start_with(&mut self, words: &[&str], environment: &[(&str, &str)]) {
         let log = fs::File::options()
             .create(true)
             .append(true)
@@ -151,6 +173,7 @@ failback = "manual"
             .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""])
             .arg(env!("CARGO_BIN_EXE_switchback"))
             .args(words)
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)

@@ -11,6 +11,7 @@ mod history;
 mod house;
 mod orders;
 mod settings;
+mod standing;
 mod watching;
 
 use std::os::unix::fs::PermissionsExt;

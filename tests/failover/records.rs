@@ -1,6 +1,7 @@
-//! What the record of an operation that has ended must say, whatever happened.
+//! What must hold of runs and of the record of an operation that has ended, whatever happened.
 
-use switchback::runbook::{OnFailure, Operation, Phase, Task, TaskStatus};
+use switchback::failover::HookCall;
+use switchback::runbook::{OnFailure, Operation, PARALLEL, Phase, Task, TaskStatus};
 
 /// A record of an operation that has ended says nothing else than its tasks do.
 pub(crate) fn ended_as_it_says(operation: &Operation) {
@@ -42,4 +43,17 @@ pub(crate) fn ended_as_it_says(operation: &Operation) {
         }
         Phase::Forward | Phase::Backward(_) => panic!("{operation:?}"),
     }
+}
+
+/// What runs at one time belongs to one step, goes one way, and has a bound.
+pub(crate) fn runs_beside_its_like<'a>(
+    running: impl Iterator<Item = &'a HookCall>,
+    call: &HookCall,
+) {
+    let beside = |other: &&HookCall| {
+        assert_eq!((&other.step, other.undo), (&call.step, call.undo));
+        assert_ne!(other.task, call.task, "a task runs once at a time");
+        true
+    };
+    assert!(running.filter(beside).count() < PARALLEL);
 }

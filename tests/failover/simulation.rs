@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use switchback::failover::{
-    Failback, HookOutcome, Mode, OnHalt, Order, Override, Policy, Service, ServiceMemory, Standby,
-    Subject, Which,
+    Failback, Handling, HookOutcome, Mode, OnHalt, Order, Override, Policy, Service, ServiceMemory,
+    Standby, Subject, Which,
 };
 use switchback::health::Verdict;
 use switchback::ids::{OperationId, PoolName, ServiceName};
@@ -202,7 +202,7 @@ impl Life {
             Subject::DrainServer(format!("edge1-{}.test.", 1).as_str().into()),
         ]);
         let waiting = Which::Service(service.clone());
-        let order = match self.dice.below(10) {
+        let order = match self.dice.below(14) {
             0..=2 => {
                 let expires = self.dice.pick(&[None, Some(secs(5)), Some(secs(100))]);
                 let said = Override {
@@ -240,15 +240,43 @@ impl Life {
                 which: waiting,
                 by: ann(),
             },
-            _ => Order::Approve {
+            9 => Order::Approve {
                 which: waiting,
+                by: ann(),
+            },
+            _ => Order::Handle {
+                how: self.a_handling(&service),
+                service,
                 by: ann(),
             },
         };
         let before = self.world.engine.overrides().clone();
+        let stood = self.world.disk.services.clone();
         if self.world.order(order).is_err() {
             assert_eq!(self.world.engine.overrides(), &before);
+            assert_eq!(self.world.disk.services, stood);
         }
+    }
+
+    /// What somebody says of an operation, often without having looked.
+    fn a_handling(&mut self, service: &ServiceName) -> Handling {
+        let memory = self.world.disk.services.get(service);
+        let halted = memory.and_then(|memory| memory.halted.as_ref());
+        let asked = halted.iter().flat_map(|operation| {
+            let names = operation.in_question().into_iter();
+            names.filter_map(|task| Some(operation.step(task)?.name.clone()))
+        });
+        let mut steps: Vec<String> = asked.collect();
+        steps.push("route".to_owned());
+        let step = self.dice.pick(&steps);
+        let skip = Handling::Skip { step, server: None };
+        self.dice.pick(&[
+            Handling::Retry,
+            skip.clone(),
+            skip,
+            Handling::Abort,
+            Handling::Resume,
+        ])
     }
 
     /// The process starts again, perhaps with another configuration, and perhaps dies at once.

@@ -62,6 +62,7 @@ fn unhurried(order: Order) -> Order {
         | Order::Clear { .. }
         | Order::Approve { .. }
         | Order::Reject { .. }
+        | Order::Handle { .. }
         | Order::Readmit { .. } => order,
     }
 }

@@ -27,6 +27,7 @@ fn forced(order: Order) -> Order {
         | Order::Failback { .. }
         | Order::Approve { .. }
         | Order::Reject { .. }
+        | Order::Handle { .. }
         | Order::Readmit { .. } => order,
     }
 }

@@ -13,7 +13,7 @@ use switchback::ids::{Endpoint, OperationId, PoolName, ProbeIndex, ServiceName};
 use switchback::runbook;
 use switchback::time::{Mono, Now, Wall};
 
-use crate::records::ended_as_it_says;
+use crate::records::{ended_as_it_says, runs_beside_its_like};
 use crate::serials::Serials;
 
 pub(crate) use crate::given::{ann, clear, failback, failover, policy, pool, secs, service};
@@ -201,6 +201,7 @@ impl World {
             | Order::Clear { .. }
             | Order::Failover { .. }
             | Order::Failback { .. }
+            | Order::Handle { .. }
             | Order::Readmit { .. } => None,
         };
         let approves = matches!(order, Order::Approve { .. });
@@ -279,7 +280,7 @@ impl World {
                 Action::Persist(changes) => self.write(changes),
                 Action::Publish(service, publication) => self.publish(service, publication),
                 Action::RunHook(call) => self.run_hook(*call),
-                Action::AbandonHooks(id) => self.hooks.retain(|(_, call, _)| call.operation != id),
+                Action::AbandonHooks(id) => self.abandon(id),
                 Action::Look(endpoints) => {
                     for endpoint in endpoints {
                         let home = self.policy.pools.iter().find(|(_, pool)| {
@@ -385,7 +386,8 @@ impl World {
                 Change::Operation(operation) => {
                     ended_as_it_says(&operation);
                     let before = self.ended.insert(operation.id, operation.phase);
-                    assert_eq!(before, None, "an operation ends once");
+                    let completed = before == Some(runbook::Phase::Completed);
+                    assert!(!completed, "an operation that has arrived is over");
                 }
             }
         }
@@ -459,7 +461,7 @@ impl World {
             .iter()
             .any(|(_, other, _)| other.operation != call.operation);
         assert!(!running, "operations with hooks exclude each other");
-        self.runs_beside_its_like(&call);
+        runs_beside_its_like(self.hooks.iter().map(|(_, call, _)| call), &call);
         assert!(self.store_works, "no hook runs while the store fails");
         let frozen = self.engine.overrides().is_frozen(&call.service);
         assert!(!frozen, "no step begins while the service is frozen");
@@ -469,15 +471,15 @@ impl World {
         self.hooks.push_back((self.now.mono + delay, call, outcome));
     }
 
-    /// What runs at one time belongs to one step, goes one way, and has a bound.
-    fn runs_beside_its_like(&self, call: &HookCall) {
-        let beside = |(_, other, _): &&(Mono, HookCall, HookOutcome)| {
-            assert_eq!((&other.step, other.undo), (&call.step, call.undo));
-            assert_ne!(other.task, call.task, "a task runs once at a time");
-            true
-        };
-        let count = self.hooks.iter().filter(beside).count();
-        assert!(count < runbook::PARALLEL);
+    /// Runs that are given up are killed, and told of; a runner that is silent says nothing.
+    fn abandon(&mut self, id: OperationId) {
+        let silent = self.now.mono + secs(1000);
+        self.hooks
+            .retain(|(at, call, _)| call.operation != id || *at <= silent);
+        let ours = self.hooks.iter_mut();
+        for (at, _, outcome) in ours.filter(|(_, call, _)| call.operation == id) {
+            (*at, *outcome) = (self.now.mono, HookOutcome::Signal(15));
+        }
     }
 
     fn end_hooks(&mut self) {

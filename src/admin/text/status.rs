@@ -74,6 +74,10 @@ fn write_trouble(page: &mut String, status: &Status, paint: Paint) -> Result<boo
                 ago(status.now, halt.at),
                 tame(&halt.because)
             )?;
+            for (what, command) in &halt.remedies {
+                let line = format!("{}: {}", tame(what), tame(command));
+                writeln!(page, "          {}", paint.quiet(&line))?;
+            }
         }
         for pool in &service.ineligible {
             writeln!(

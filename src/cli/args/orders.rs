@@ -417,6 +417,128 @@ pub struct Readmit {
     pub by: By,
 }
 
+/// `switchback retry`.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES, after_long_help = "\
+What failed, or what nobody knows the end of, is run again, with all its retries; then the operation
+goes on. If it stands with an undo that failed, that undo is run again. A step that is recorded as
+done never is.
+
+Example:
+  switchback retry xmpp-federation --reason 'ssh works again'
+
+Exit codes:
+  0  the service has arrived (with --no-wait: the operation goes on)
+  1  no daemon answered, or it did not arrive: the runbook halted or needs a human
+  2  the command line is wrong
+  3  refused; nothing has changed")]
+pub struct Retry {
+    /// The service, as the configuration names it
+    #[arg(value_name = "SERVICE")]
+    pub service: String,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Return as soon as it is taken
+    #[arg(long)]
+    pub no_wait: bool,
+    /// Who and how.
+    #[command(flatten)]
+    pub by: By,
+}
+
+/// `switchback skip`.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES, after_long_help = "\
+The answer yes to the question whether a step was done: it counts as done, and the operation goes on
+with the next. The step has to be named, and be the one that the operation stands at.
+
+Examples:
+  switchback skip xmpp-federation 'set route' --reason 'the route is set, I looked'
+  switchback skip xmpp-federation 'stop services' --server edge2.contoso.com
+
+Exit codes:
+  0  the service has arrived (with --no-wait: the operation goes on)
+  1  no daemon answered, or it did not arrive: the runbook halted or needs a human
+  2  the command line is wrong
+  3  refused; nothing has changed")]
+pub struct Skip {
+    /// The service, as the configuration names it
+    #[arg(value_name = "SERVICE")]
+    pub service: String,
+    /// The step, as the configuration names it
+    #[arg(value_name = "STEP")]
+    pub step: String,
+    /// Only on this server, of several that are asked about
+    #[arg(long, value_name = "NAME")]
+    pub server: Option<String>,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Return as soon as it is taken
+    #[arg(long)]
+    pub no_wait: bool,
+    /// Who and how.
+    #[command(flatten)]
+    pub by: By,
+}
+
+/// `switchback abort`.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES, after_long_help = "\
+Of an operation that is under way, or that stands: what it has done is taken back in reverse order,
+each step by its undo, the publication by itself. A hook that runs is ended first. The answer says
+what is taken back, and what has no undo. The target is kept out until `switchback resume`.
+
+Example:
+  switchback abort xmpp-federation --reason 'the wrong pool'
+
+Exit codes:
+  0  the service is back where it was (with --no-wait: it goes back)
+  1  no daemon answered, or it is not back: an undo failed, and a human is needed
+  2  the command line is wrong
+  3  refused; nothing has changed")]
+pub struct Abort {
+    /// The service, as the configuration names it
+    #[arg(value_name = "SERVICE")]
+    pub service: String,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Return as soon as it is taken
+    #[arg(long)]
+    pub no_wait: bool,
+    /// Who and how.
+    #[command(flatten)]
+    pub by: By,
+}
+
+/// `switchback resume`.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES, after_long_help = "\
+An operation that stands is closed as it is: you have put right by hand what was left of it. The
+pools that were kept out are targets again, and the service decides by itself. It may move at once.
+
+Example:
+  switchback resume xmpp-federation --reason 'route and services are as they should be'
+
+Exit codes:
+  0  done
+  1  no daemon answered, or a service that moves because of it did not arrive
+  2  the command line is wrong
+  3  refused; nothing has changed")]
+pub struct Resume {
+    /// The service, as the configuration names it
+    #[arg(value_name = "SERVICE")]
+    pub service: String,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Who and how.
+    #[command(flatten)]
+    pub by: By,
+}
+
 /// `switchback overrides`.
 #[derive(Debug, Args)]
 #[command(after_help = super::EXIT_CODES, after_long_help = "\
