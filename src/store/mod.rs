@@ -21,6 +21,8 @@
 mod chronicle;
 mod counters;
 mod error;
+#[cfg(debug_assertions)]
+mod failpoint;
 mod file;
 mod histories;
 mod images;
@@ -161,7 +163,9 @@ impl Store {
         if writes.is_empty() {
             return Ok(());
         }
-        self.with(|path, database| {
+        #[cfg(debug_assertions)]
+        failpoint::pass(failpoint::When::Before);
+        let written = self.with(|path, database| {
             let what = "write the state";
             let fault = |error: redb::Error| StoreError::engine(path, what, error);
             let mut transaction = database
@@ -172,7 +176,10 @@ impl Store {
                 .map_err(|error| fault(error.into()))?;
             apply(&transaction, writes).map_err(fault)?;
             transaction.commit().map_err(|error| fault(error.into()))
-        })
+        });
+        #[cfg(debug_assertions)]
+        failpoint::pass(failpoint::When::After);
+        written
     }
 
     /// All of `table`, in the order of its keys.

@@ -7,6 +7,7 @@
 )]
 
 mod alerts;
+mod crashes;
 mod history;
 mod house;
 mod orders;
