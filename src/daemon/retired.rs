@@ -41,3 +41,31 @@ impl Retired {
         self.old.extract_if(.., is_unread).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::Generation;
+    use crate::snapshot::SnapshotSpec;
+
+    #[test]
+    fn a_generation_is_freed_here_and_only_when_nobody_reads_it() {
+        let snapshot = Snapshot::build(&SnapshotSpec {
+            generation: Generation(1),
+            settings: Arc::default(),
+            zones: Vec::new(),
+            services: Vec::new(),
+            servers: Vec::new(),
+        });
+        let (mut retired, read) = (Retired::default(), Arc::new(snapshot.unwrap()));
+        assert_eq!(retired.poll_timeout(), None);
+        let at = |millis| Mono(Duration::from_millis(millis));
+        retired.push(Arc::clone(&read));
+        assert!(retired.take_unread(at(1000)).is_empty(), "it is read");
+        drop(read);
+        assert!(retired.take_unread(at(1001)).is_empty(), "it is not time");
+        assert_eq!(retired.poll_timeout(), Some(at(1100)));
+        assert_eq!(retired.take_unread(at(1100)).len(), 1);
+        assert_eq!(retired.poll_timeout(), None);
+    }
+}
