@@ -294,6 +294,49 @@ fn a_nameserver_killed_in_the_middle_of_a_failover_goes_on_from_there() {
     );
 }
 
+#[test]
+fn while_the_hooks_stop_and_start_the_services_nothing_else_moves() {
+    in_a_lab(
+        "while_the_hooks_stop_and_start_the_services_nothing_else_moves",
+        |lab| {
+            // The hooks have their work done: Prosody of the second pool is stopped and started.
+            fs::write(lab.folder().join("real"), "").expect("written");
+            open_the_gate(lab);
+            let switchback = Switchback::start(
+                lab,
+                Setup {
+                    hooks: true,
+                    ..Setup::default()
+                },
+            );
+            lab.partner_delivers(ALL_UP, now());
+            let begin = now();
+            lab.kill_edge("edge1a");
+            lab.kill_edge("edge1b");
+            Switchback::journal_has(lab, STEPS[0]);
+            lab.kill_edge("edge2");
+            has_done(lab, "stop-edge2");
+            has_done(lab, "route-edgepool2");
+            switchback.serves(SECOND_SERVES);
+            Switchback::journal_has(lab, STEPS[4]);
+            // Long enough for any verdict, and the third pool is up: only the mask holds it.
+            let_pass(Duration::from_secs(5));
+            switchback.serves(SECOND_SERVES);
+            lab.revive_edge("edge2");
+            has_done(lab, "start-edge2");
+            lab.partner_delivers(SECOND_SERVES, begin);
+            assert_eq!(Switchback::journal(lab), STEPS, "one operation, once");
+            assert_eq!(switchback.moves(), 1, "{:#?}", switchback.history());
+            switchback.served_only(&[&ONE_LEFT[..], &[SECOND_SERVES]].concat());
+        },
+    );
+}
+
+/// Lets the hook that waits for this end.
+fn has_done(lab: &Lab, what: &str) {
+    fs::write(lab.folder().join(format!("did-{what}")), "").expect("written");
+}
+
 fn open_the_gate(lab: &Lab) {
     fs::write(lab.folder().join("gate"), "").expect("written");
 }

@@ -283,7 +283,8 @@ verify  = "healthy"
 timeout = "20s"
 "#;
 
-/// Writes down that it began and that it ended; in between the route waits for the file `gate`.
+/// Writes down that it began and that it ended; in between the route waits for the file `gate`, and
+/// each waits until the test has done what it is for, if the test does that (the file `real`).
 fn hook_script(lab: &Lab) -> String {
     let folder = lab.folder().display();
     format!(
@@ -293,6 +294,7 @@ fn hook_script(lab: &Lab) -> String {
          server=${{server%%.*}}\n\
          echo \"begin $1 $server\" >> {folder}/journal\n\
          [ \"$1\" != route ] || while [ ! -e {folder}/gate ]; do sleep 0.05; done\n\
+         [ ! -e {folder}/real ] || while [ ! -e {folder}/did-$1-$server ]; do sleep 0.05; done\n\
          echo \"end $1 $server\" >> {folder}/journal\n"
     )
 }

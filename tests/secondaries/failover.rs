@@ -4,6 +4,8 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
+use switchback::admin::status::TaskState;
+
 use crate::patience::wait_for;
 use crate::primary::{BOUND, ORIGIN, Primary, dig};
 use crate::programs::free_port;
@@ -121,6 +123,49 @@ fn a_killed_edge_reaches_every_secondary() {
         "{serials:?}"
     );
     assert!(serials[1] < serials[2], "{serials:?}");
+}
+
+#[test]
+fn what_cannot_be_taken_back_waits_until_the_secondaries_serve_the_new_order() {
+    if !has_dig() {
+        return;
+    }
+    let port = free_port();
+    let edge1 = Edge::start("127.0.2.1", port);
+    let _edge2 = Edge::start("127.0.2.2", port);
+    let folder = tempfile::tempdir().unwrap();
+    let cut = folder.path().join("cut");
+    let steps = format!(
+        "[[service.step]]\npublish = true\n\
+         [[service.step]]\nwait = \"secondaries\"\n\
+         [[service.step]]\nfence = [\"touch\", \"{}\"]\n",
+        cut.display()
+    );
+    let (primary, mut secondaries) = everybody_with(&(services(port) + &steps));
+    let Some(silent) = secondaries.pop() else {
+        return;
+    };
+    let serial = primary.serial().unwrap();
+    silent.comes_to(serial);
+    let (peer, at) = (silent.peer, silent.port);
+    drop(silent);
+    drop(edge1);
+    comes_to(primary.port, "edge2 edge1");
+    for secondary in &secondaries {
+        comes_to(secondary.port, "edge2 edge1");
+    }
+    let waits = || {
+        let operation = primary.status().services[0].operation.clone()?;
+        let step = operation.steps.get(1)?.clone();
+        (step.state == TaskState::Running).then_some(())
+    };
+    wait_for("the operation to wait for the last one", BOUND, waits);
+    assert!(!cut.exists(), "one secondary has not the new order");
+    let again = peer.start(&peer.program().unwrap(), at, primary.port);
+    wait_for("the fence", BOUND, || cut.exists().then_some(()));
+    for secondary in secondaries.iter().chain([&again]) {
+        assert_eq!(order(secondary.port).as_deref(), Some("edge2 edge1"));
+    }
 }
 
 #[test]
