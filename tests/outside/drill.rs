@@ -8,6 +8,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 
 use crate::lab::{Lab, SERVICE, Setup, in_a_lab};
+use crate::namespaces::say;
 use crate::patience::wait_for;
 
 const BOUND: Duration = Duration::from_secs(30);
@@ -31,6 +32,20 @@ fn seen(leg: &Value, kind: &str) -> Vec<u64> {
     let witnesses = leg["witnesses"].as_array().unwrap();
     let of_kind = witnesses.iter().filter(|it| it["kind"] == kind);
     of_kind.filter_map(|it| it["after_ms"].as_u64()).collect()
+}
+
+/// What was measured.
+fn tell(leg: &Value) {
+    say(&format!(
+        "lab: drill: to {}: decided after {} ms, swapped after {}, name servers after {:?}, the \
+         resolver after {}, the runbook over after {}",
+        leg["to"],
+        leg["decision_ms"],
+        leg["swap_ms"],
+        seen(leg, "server"),
+        leg["last_resolver_ms"],
+        leg["over_ms"],
+    ));
 }
 
 #[test]
@@ -82,6 +97,7 @@ fn a_drill_goes_there_and_back_and_says_who_saw_it() {
             let (first, last) = (&leg["first_resolver_ms"], &leg["last_resolver_ms"]);
             assert_eq!(first, last);
             assert!(leg["swap_ms"].as_u64() <= first.as_u64(), "{leg:#}");
+            tell(leg);
         }
         lab.blackhole("knot");
         let (shadow, code, _) = drill(lab, &["--shadow"]);

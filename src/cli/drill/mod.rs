@@ -86,22 +86,13 @@ pub(super) fn run(arguments: &Drill, out: &mut Out) -> Result<Exit, CommandError
         complain(&CommandError::Refused(why.to_owned()));
         return Ok(Exit::Refused);
     }
+    exercise.heed_interrupts()?;
     exercise.there_and_back(&now, &to, baseline, &against, out)
 }
 
 impl<'a> Exercise<'a> {
     fn prepare(arguments: &'a Drill) -> Result<Exercise<'a>, CommandError> {
         let runtime = wiring::runtime()?;
-        let interrupted = Arc::new(AtomicBool::new(false));
-        {
-            let _on_it = runtime.enter();
-            let told = wiring::told_to_end()?;
-            let flag = Arc::clone(&interrupted);
-            runtime.spawn(async move {
-                told.await;
-                flag.store(true, Ordering::Relaxed);
-            });
-        }
         let survey = wiring::survey(&arguments.resolvers, None, BRISK)?;
         let service = ServiceName::from(arguments.service.as_str());
         let daemon = &arguments.by.daemon;
@@ -131,8 +122,20 @@ impl<'a> Exercise<'a> {
             survey,
             expected: Arc::new(expected),
             witnesses,
-            interrupted,
+            interrupted: Arc::new(AtomicBool::new(false)),
         })
+    }
+
+    /// From now on ctrl-C ends the watching and not the process. Before, nothing has been ordered.
+    fn heed_interrupts(&self) -> Result<(), CommandError> {
+        let _on_it = self.runtime.enter();
+        let told = wiring::told_to_end()?;
+        let flag = Arc::clone(&self.interrupted);
+        self.runtime.spawn(async move {
+            told.await;
+            flag.store(true, Ordering::Relaxed);
+        });
+        Ok(())
     }
 
     fn status(&self) -> Result<ServiceStatus, CommandError> {
