@@ -109,7 +109,8 @@ pub enum Request {
         /// When it ends by itself.
         #[serde(default)]
         for_s: Option<u64>,
-        /// Whether it may leave a service without a pool that serves.
+        /// Whether it may leave a service without a pool that serves, or its active pool too few
+        /// servers.
         #[serde(default)]
         force: bool,
         /// As for [`Request::Failover`].

@@ -459,7 +459,7 @@ impl Engine {
         }
     }
 
-    fn believe(&self, name: &PoolName) -> PoolBelief {
+    pub(super) fn believe(&self, name: &PoolName) -> PoolBelief {
         let pool = &self.policy.pools[name];
         let mut suspicion = false;
         let (mut reachable, mut counted, mut firm) = (0, Vec::new(), Vec::new());

@@ -33,11 +33,11 @@ impl fmt::Display for By {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Order {
-    /// Says an override. `force` lets a drain leave no candidate.
+    /// Says an override. `force` lets a drain leave no candidate, or a pool of too few servers.
     Set {
         /// What is said.
         said: Override,
-        /// Whether a drain that leaves no candidate is wanted.
+        /// Whether a drain that leaves too little is wanted.
         force: bool,
     },
     /// Takes an override back.
@@ -276,6 +276,38 @@ pub enum OrderRefusal {
     NoCandidateLeft {
         /// The pool that would be drained.
         pool: PoolName,
+        /// The service.
+        service: ServiceName,
+    },
+    /// A pool that serves would be in trouble.
+    #[error(
+        "without {server}, pool {pool} has fewer servers than it needs (min_healthy = {needs}), and \
+         it is active for {service}; drain the pool instead (switchback drain {pool}), bring \
+         another server up first, or force it (--force)"
+    )]
+    ShortWhileActive {
+        /// The server that would be drained.
+        server: ServerName,
+        /// Its pool.
+        pool: PoolName,
+        /// How many servers the pool needs.
+        needs: usize,
+        /// A service that the pool is active for.
+        service: ServiceName,
+    },
+    /// The last pool that could serve would be in trouble.
+    #[error(
+        "without {server}, pool {pool} has fewer servers than it needs (min_healthy = {needs}), and \
+         no other pool could serve {service}; bring another server or pool up first, or force it \
+         (--force)"
+    )]
+    ShortWhileLast {
+        /// The server that would be drained.
+        server: ServerName,
+        /// Its pool.
+        pool: PoolName,
+        /// How many servers the pool needs.
+        needs: usize,
         /// The service.
         service: ServiceName,
     },

@@ -123,7 +123,13 @@ impl Engine {
                 }
                 self.admit_again(service, &pool);
             }
-            Subject::DrainServer(server) => self.known_server(server)?,
+            Subject::DrainServer(server) => {
+                let pool = self.home_of(server)?;
+                self.refresh_beliefs(now);
+                if !force && let Some(refusal) = self.falls_short(&pool, server, &said) {
+                    return Err(refusal);
+                }
+            }
             Subject::DrainPool(pool) => {
                 if !self.policy.pools.contains_key(pool) {
                     return Err(OrderRefusal::NothingToDrain(pool.to_string()));
@@ -167,12 +173,56 @@ impl Engine {
             .ok_or_else(|| OrderRefusal::NoService(name.clone()))
     }
 
-    fn known_server(&self, server: &ServerName) -> Result<(), OrderRefusal> {
-        let mut servers = self.policy.pools.values().flat_map(|pool| &pool.servers);
-        if servers.any(|known| known.name == *server) {
-            return Ok(());
+    fn home_of(&self, server: &ServerName) -> Result<PoolName, OrderRefusal> {
+        let home = self.policy.pools.iter().find(|(_, pool)| {
+            let mut servers = pool.servers.iter();
+            servers.any(|known| known.name == *server)
+        });
+        home.map(|(name, _)| name.clone())
+            .ok_or_else(|| OrderRefusal::NothingToDrain(server.to_string()))
+    }
+
+    /// What speaks against the drain of one server of `pool`: it would make a pool of too few
+    /// servers of one that a service needs. A pool that is short already is not made so.
+    fn falls_short(
+        &mut self,
+        pool: &PoolName,
+        server: &ServerName,
+        said: &Override,
+    ) -> Option<OrderRefusal> {
+        let before = self.pools.get(pool)?.belief.clone();
+        let mut drained = self.overrides.clone();
+        drained.set(said.clone());
+        let in_force = std::mem::replace(&mut self.overrides, drained);
+        let after = self.believe(pool);
+        self.overrides = in_force;
+        let configured = self.policy.pools.get(pool)?;
+        let is_short = !matches!(after.health, PoolHealth::Up | PoolHealth::Unknown)
+            && after.health != before.health;
+        let closes =
+            configured.standby == Standby::Cold && before.path_is_open && !after.path_is_open;
+        if !is_short && !closes {
+            return None;
         }
-        Err(OrderRefusal::NothingToDrain(server.to_string()))
+        let (server, pool, needs) = (server.clone(), pool.clone(), configured.min_healthy);
+        let is_active = |(_, state): &(&ServiceName, &ServiceState)| state.active() == pool;
+        if let Some((service, _)) = self.services.iter().find(is_active) {
+            let service = service.clone();
+            return Some(OrderRefusal::ShortWhileActive {
+                server,
+                pool,
+                needs,
+                service,
+            });
+        }
+        let counts = !self.overrides.is_pool_drained(&pool);
+        let service = self.left_without(&pool).filter(|_| counts)?;
+        Some(OrderRefusal::ShortWhileLast {
+            server,
+            pool,
+            needs,
+            service,
+        })
     }
 
     /// The first service that could go nowhere if `pool` were drained.

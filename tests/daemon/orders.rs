@@ -99,6 +99,10 @@ fn what_is_refused_says_why_ends_with_3_and_changes_nothing() {
             "draining edgepool1 leaves no pool that could serve xmpp-federation",
         ),
         (
+            &["drain", "edge1.contoso.test"],
+            "without edge1.contoso.test., pool edgepool1 has fewer servers than it needs",
+        ),
+        (
             &["drain", "edge9.contoso.test"],
             "edge9.contoso.test is neither a pool nor a server",
         ),

@@ -19,7 +19,7 @@ fn drain(pool: &str) -> Order {
     said(Subject::DrainPool(pool.into()), None, None)
 }
 
-fn forced(order: Order) -> Order {
+pub(crate) fn forced(order: Order) -> Order {
     match order {
         Order::Set { said, .. } => Order::Set { said, force: true },
         Order::Clear { .. }

@@ -3,13 +3,14 @@
 
 use std::net::IpAddr;
 
-use switchback::failover::{Failback, Policy, Server, Standby, Subject};
+use switchback::failover::{Failback, Order, OrderRefusal, Policy, Server, Standby, Subject};
 use switchback::health::PoolHealth;
 use switchback::health::Verdict::{self, CertificateExpired, Filtered, Good, NoRoute, Refused};
 use switchback::runbook::AfterCrash;
 
 use crate::plans::document_order;
 use crate::truth_table::{said, with_hooks};
+use crate::truth_table_operators::forced;
 use crate::world::{World, policy, pool, secs, service};
 
 /// Two pools; the first has two servers and needs `min_healthy` of them.
@@ -34,6 +35,10 @@ fn settled(policy: Policy) -> World {
     let mut world = World::new(policy);
     world.rounds(3);
     world
+}
+
+fn drain(server: &str) -> Order {
+    said(Subject::DrainServer(server.into()), None, None)
 }
 
 fn see_at(world: &mut World, address: &str, verdict: Verdict) {
@@ -104,7 +109,6 @@ fn a_server_of_which_nothing_is_known_stays_in_an_up_pool() {
 
 #[test]
 fn a_drained_server_is_not_listed_up_or_down_unless_it_is_all_there_is() {
-    let drain = |name: &str| said(Subject::DrainServer(name.into()), None, None);
     let mut world = settled(pair(1));
     world.order(drain("edge1-1.test.")).unwrap();
     assert_eq!(listed(&world, "p1"), "edge1-2 10.0.1.2");
@@ -112,9 +116,82 @@ fn a_drained_server_is_not_listed_up_or_down_unless_it_is_all_there_is() {
     world.rounds(2);
     assert_eq!(world.order_of("fed"), "p2 p1");
     assert_eq!(listed(&world, "p1"), "edge1-2 10.0.1.2");
-    world.order(drain("edge1-2.test.")).unwrap();
+    world.order(forced(drain("edge1-2.test."))).unwrap();
     let all = "edge1-1 10.0.1.1, edge1-2 10.0.1.2";
     assert_eq!(listed(&world, "p1"), all, "no pool is listed empty");
+}
+
+#[test]
+fn a_server_that_its_active_pool_needs_is_drained_only_by_force() {
+    let mut world = settled(pair(2));
+    let refused = world.order(drain("edge1-1.test.")).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "without edge1-1.test., pool p1 has fewer servers than it needs (min_healthy = 2), and it \
+         is active for fed; drain the pool instead (switchback drain p1), bring another server up \
+         first, or force it (--force)"
+    );
+    assert!(world.engine.overrides().0.is_empty(), "nothing has changed");
+    assert_eq!(listed(&world, "p1"), "edge1-1 10.0.1.1, edge1-2 10.0.1.2");
+    assert_eq!((world.active("fed").as_str(), world.moves()), ("p1", 0));
+    world.order(forced(drain("edge1-1.test."))).unwrap();
+    assert_eq!((world.active("fed").as_str(), world.moves()), ("p2", 1));
+}
+
+#[test]
+fn of_two_servers_that_are_enough_alone_the_first_to_be_drained_is_not_refused() {
+    let mut world = settled(pair(1));
+    world.order(drain("edge1-1.test.")).unwrap();
+    // The same again changes nothing, so nothing speaks against it.
+    world.order(drain("edge1-1.test.")).unwrap();
+    let refused = world.order(drain("edge1-2.test.")).unwrap_err();
+    assert!(
+        matches!(refused, OrderRefusal::ShortWhileActive { .. }),
+        "{refused}"
+    );
+    // A certificate that has expired makes a pool of the rest that a service leaves.
+    let mut world = settled(pair(1));
+    see_at(&mut world, "10.0.1.2", CertificateExpired);
+    world.rounds(2);
+    world.order(drain("edge1-1.test.")).unwrap_err();
+    world.order(drain("edge1-2.test.")).unwrap();
+}
+
+#[test]
+fn what_is_short_already_is_not_made_so_and_what_serves_nobody_may_be() {
+    let mut world = settled(pair(2));
+    world.see("p2", Refused);
+    see_at(&mut world, "10.0.1.1", Refused);
+    world.rounds(3);
+    assert_eq!(world.active("fed"), "p1");
+    world.order(drain("edge1-1.test.")).unwrap();
+    world.order(drain("edge1-2.test.")).unwrap_err();
+    // A pool behind the active one may be taken apart, as it may be drained.
+    world.order(drain("edge2-1.test.")).unwrap();
+}
+
+#[test]
+fn the_last_pool_that_could_serve_keeps_its_servers() {
+    for cold in [false, true] {
+        let mut policy = policy(2);
+        if cold {
+            policy.pools.get_mut(&"p2".into()).unwrap().standby = Standby::Cold;
+        }
+        let mut world = settled(policy);
+        let freeze = said(Subject::Freeze("fed".into()), None, None);
+        world.order(freeze).unwrap();
+        world.see("p1", Filtered);
+        world.see("p2", if cold { Refused } else { Good });
+        world.rounds(3);
+        let refused = world.order(drain("edge2-1.test.")).unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "without edge2-1.test., pool p2 has fewer servers than it needs (min_healthy = 1), and \
+             no other pool could serve fed; bring another server or pool up first, or force it \
+             (--force)"
+        );
+        world.order(forced(drain("edge2-1.test."))).unwrap();
+    }
 }
 
 #[test]

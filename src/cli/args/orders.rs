@@ -153,7 +153,7 @@ pub struct Failback {
 A drained pool is no target, and the services that it is active for move away from it, through their
 runbooks. A drained server is not listed; the other servers of its pool are. It lasts until
 `switchback undrain`, or the end of --for; restarts do not end it. Refused without --force if it
-leaves a service without a pool that serves.
+leaves a service without a pool that serves, or leaves its active pool fewer servers than min_healthy.
 
 Examples:
   switchback drain edgepool1 --reason 'new disks' --for 2h
@@ -174,7 +174,7 @@ pub struct Drain {
     /// It ends by itself after this time: 30m, 2h, 3d
     #[arg(long = "for", value_name = "TIME", value_parser = period)]
     pub period: Option<Duration>,
-    /// Even if no pool that serves is left
+    /// Even if no pool that serves is left, or too few servers of the active one
     #[arg(long)]
     pub force: bool,
     /// Move at once: do not lower the TTL first and wait until the old answer has left the caches
