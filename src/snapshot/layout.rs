@@ -5,7 +5,7 @@
 //! generation says; a layout knows the names. So a pool that moves changes a few sets, however many
 //! zones share it, and all generations of one configuration share the layout.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -145,8 +145,8 @@ struct Builder {
     layout: Layout,
     /// What stands in place of the records, by the place of the zone.
     owned: BTreeMap<usize, Vec<Record>>,
-    /// Who owns a name and type.
-    owners: BTreeMap<(Name, u16), String>,
+    /// Who owns a name and type. Hashed: names in canonical order are dear to compare.
+    owners: HashMap<(Name, u16), Arc<str>>,
     numbers: BTreeMap<SetKind, usize>,
     violations: Vec<GuardViolation>,
 }
@@ -182,7 +182,7 @@ impl Builder {
                 without_secondaries: Replication::default(),
             },
             owned: BTreeMap::new(),
-            owners: BTreeMap::new(),
+            owners: HashMap::new(),
             numbers: BTreeMap::new(),
             violations,
         };
@@ -225,7 +225,7 @@ impl Builder {
     }
 
     fn service(&mut self, number: usize, service: &ServiceSpec) {
-        let by = format!("service '{}'", service.name);
+        let by = format!("service '{}'", service.name).into();
         for record in &service.records {
             let (owner, kind, types) = match record {
                 ServiceRecord::Srv { owner, port } => {
@@ -266,7 +266,7 @@ impl Builder {
         let ours = self.layout.servers.iter().filter(|(_, it)| it.is_ours);
         let ours = ours.map(|(server, it)| (server.clone(), it.name.clone()));
         for (server, name) in ours.collect::<Vec<_>>() {
-            let by = format!("server '{server}'");
+            let by = format!("server '{server}'").into();
             if let Some(zone) = self.layout.zone_of(&name.key()) {
                 let types = [rtype::A, rtype::AAAA];
                 self.own(zone, &name, &types, SetKind::Server(server), &by);
@@ -288,14 +288,14 @@ impl Builder {
     }
 
     /// Gives a name and types to a set; notes who has them already.
-    fn own(&mut self, zone: usize, owner: &Name, types: &[u16], kind: SetKind, by: &str) {
+    fn own(&mut self, zone: usize, owner: &Name, types: &[u16], kind: SetKind, by: &Arc<str>) {
         for &rtype in types {
-            if let Some(first) = self.owners.insert((owner.clone(), rtype), by.to_owned()) {
+            if let Some(first) = self.owners.insert((owner.clone(), rtype), Arc::clone(by)) {
                 self.violations.push(GuardViolation::OwnedTwice {
                     owner: owner.clone(),
                     rtype,
-                    first,
-                    second: by.to_owned(),
+                    first: first.to_string(),
+                    second: by.to_string(),
                 });
                 return;
             }
@@ -305,7 +305,7 @@ impl Builder {
                 self.violations.push(GuardViolation::StaticConflict {
                     owner: owner.clone(),
                     rtype,
-                    by: by.to_owned(),
+                    by: by.to_string(),
                 });
             }
         }
