@@ -1,7 +1,7 @@
 //! Answers written out before anybody asks, and the few that are as good as that.
 //!
 //! [`compile`] lets the engine answer once for many, and keeps what it wrote behind the question;
-//! [`write`] puts that behind the question of whoever asks. It is the shorter way through the
+//! [`write()`] puts that behind the question of whoever asks. It is the shorter way through the
 //! same algorithm, and takes it only where nothing is to be decided: a name that is there or is
 //! not, in a zone with data, without an alias on the way. All else, and whatever does not fit the
 //! client, it leaves to `resolve` and `encode`.
