@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
+#[path = "shared/examples.rs"]
+mod examples;
+
 use std::io::Read;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -163,6 +166,44 @@ fn a_reader_that_has_read_enough_causes_no_panic() {
     stderr.read_to_string(&mut said).unwrap();
     assert_eq!(said, "");
     assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+/// `check` of an example, and what it says, with the paths as in the repository.
+fn checked(folder: &Path, name: &str) -> (Option<i32>, String) {
+    let config = folder.join("examples").join(name);
+    let output = run(&["check", "--config", config.to_str().unwrap()]);
+    let here = format!("{}/", folder.display());
+    let said = text(&output.stdout).replace(&here, "");
+    (output.status.code(), said)
+}
+
+#[test]
+fn check_shows_what_a_move_runs_there_and_back() {
+    let folder = examples::with_secrets();
+    for name in ["webhooks", "document-order", "verify-first"] {
+        let (code, said) = checked(folder.path(), &format!("{name}.toml"));
+        assert_eq!(code, Some(0), "{said}");
+        let page =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/cli/check_{name}.txt"));
+        if std::env::var_os("UPDATE_EXPECT").is_some() {
+            std::fs::write(&page, &said).unwrap();
+        }
+        assert_eq!(said, std::fs::read_to_string(page).unwrap(), "{name}");
+    }
+    let (_, said) = checked(folder.path(), "minimal.toml");
+    assert_eq!(
+        said, "examples/minimal.toml: no errors\n",
+        "it has no hooks"
+    );
+
+    std::fs::remove_file(folder.path().join("examples/secrets/lb")).unwrap();
+    let (code, said) = checked(folder.path(), "webhooks.toml");
+    assert_eq!(code, Some(1));
+    assert!(
+        said.contains("secrets/lb") && said.contains("2 errors"),
+        "{said}"
+    );
+    assert!(!said.contains("->"), "with errors there is no plan: {said}");
 }
 
 #[test]

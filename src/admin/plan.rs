@@ -30,6 +30,19 @@ pub struct Plan {
     pub forecast: Vec<String>,
 }
 
+/// A move as the configuration has it, whatever is active, seen or served: what `check` shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outline {
+    /// The service.
+    pub service: ServiceName,
+    /// The pool that federation leaves.
+    pub from: PoolName,
+    /// The pool that it moves to.
+    pub to: PoolName,
+    /// What happens, in order, with no environment and no records.
+    pub parts: Vec<Part>,
+}
+
 /// One thing that happens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "part")]

@@ -15,6 +15,6 @@ pub use bar::{bar, drain, progress};
 pub use explain::explain;
 pub use orders::{ordered, overrides};
 pub use past::{history, shown};
-pub use plan::plan;
+pub use plan::{outline, plan};
 pub use status::{status, task, task_label};
 pub use style::{Paint, duration, tame};

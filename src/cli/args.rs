@@ -169,6 +169,8 @@ pub struct Serve {
 #[command(after_help = EXIT_CODES, after_long_help = "\
 Every finding has its place (file:line:column), what is wrong, the rule, and the remedy.
 Warnings do not change the exit code.
+If there are no errors, the runbook of each service with hooks follows: step by step and server by
+server, with every program and call, from its first pool to its second and back.
 
 Example:
   switchback check --config switchback.toml && systemctl reload switchback

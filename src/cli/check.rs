@@ -5,6 +5,7 @@ use std::io::Write;
 use super::args::Check;
 use super::output::{CommandError, Out};
 use super::{Exit, wiring};
+use crate::admin::text;
 
 pub(super) fn run(arguments: &Check, out: &mut Out) -> Result<Exit, CommandError> {
     let report = wiring::check(&arguments.config)?;
@@ -22,6 +23,9 @@ pub(super) fn run(arguments: &Check, out: &mut Out) -> Result<Exit, CommandError
         0 => writeln!(out, "{file}: {}{warned}", paint.good("no errors"))?,
         1 => writeln!(out, "{file}: 1 error{warned}")?,
         many => writeln!(out, "{file}: {many} errors{warned}")?,
+    }
+    for outline in &report.outlines {
+        write!(out, "\n{}", text::outline(outline, paint))?;
     }
     Ok(if report.problems.is_empty() {
         Exit::Well

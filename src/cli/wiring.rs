@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use super::args::{self, Probe};
 use super::output::CommandError;
 use super::probe::{Phase, Seen};
+use crate::admin::plan::Outline;
 use crate::daemon::{self, Options};
 pub(super) use crate::daemon::{Ready, Source};
 use crate::ids::ServiceName;
@@ -23,6 +24,8 @@ use crate::verify::Expected;
 pub(super) struct CheckReport {
     pub(super) problems: Vec<String>,
     pub(super) warnings: Vec<String>,
+    /// Both directions of every service with hooks, if there are no problems.
+    pub(super) outlines: Vec<Outline>,
 }
 
 /// The runtime that a command works on.
@@ -63,6 +66,7 @@ pub(super) fn check(config: &Path) -> Result<CheckReport, CommandError> {
     Ok(CheckReport {
         problems: report.errors.iter().map(ToString::to_string).collect(),
         warnings: report.warnings.iter().map(ToString::to_string).collect(),
+        outlines: report.policy.as_ref().map_or(Vec::new(), daemon::outlines),
     })
 }
 

@@ -125,6 +125,8 @@ pub struct Report {
     pub errors: Vec<Problem>,
     /// What it would accept, and is probably not wanted.
     pub warnings: Vec<Warning>,
+    /// Its pools and services, if there are no errors.
+    pub policy: Option<Policy>,
 }
 
 impl fmt::Display for Report {
@@ -211,11 +213,16 @@ pub fn check(path: &Path) -> Report {
         Err(error) => Err(unread(path, &error)),
     };
     match checked {
-        Ok((_, warnings)) => Report {
+        Ok((config, warnings)) => Report {
             errors: Vec::new(),
             warnings,
+            policy: Some(config.policy),
         },
-        Err(Problems { errors, warnings }) => Report { errors, warnings },
+        Err(Problems { errors, warnings }) => Report {
+            errors,
+            warnings,
+            policy: None,
+        },
     }
 }
 

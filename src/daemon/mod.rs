@@ -34,4 +34,5 @@ mod trial;
 mod zone_status;
 
 pub use error::DaemonError;
+pub use plan::outlines;
 pub use start::{Options, Ready, Source, run};

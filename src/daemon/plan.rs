@@ -8,9 +8,9 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::core::Core;
 use super::trial::{Outcome, Trial};
-use crate::admin::plan::{Part, Plan, RrsetChange, RrsetText, ZoneChange};
+use crate::admin::plan::{Outline, Part, Plan, RrsetChange, RrsetText, ZoneChange};
 use crate::admin::{Answer, Response};
-use crate::failover::{self, Engine, HookCall, Order, Rehearsal};
+use crate::failover::{self, Engine, HookCall, Order, Policy, Rehearsal};
 use crate::history::Difference;
 use crate::hook;
 use crate::ids::{PoolName, ServiceName};
@@ -136,6 +136,55 @@ impl Draft {
             Err(refusal) => Err(refusal.to_string()),
         }
     }
+}
+
+/// Both directions of every service with hooks: from its first pool to its second, and back.
+#[must_use]
+pub fn outlines(policy: &Policy) -> Vec<Outline> {
+    let with_hooks = policy
+        .services
+        .iter()
+        .filter(|(_, it)| it.runbook.has_hooks());
+    with_hooks
+        .flat_map(|(name, service)| match &service.pools[..] {
+            [first, second, ..] => vec![(name, first, second), (name, second, first)],
+            _ => Vec::new(),
+        })
+        .filter_map(|(name, from, to)| outline(policy, name, from, to))
+        .collect()
+}
+
+fn outline(
+    policy: &Policy,
+    service: &ServiceName,
+    from: &PoolName,
+    to: &PoolName,
+) -> Option<Outline> {
+    let rehearsal = Rehearsal::in_quiet_times(policy, service, from, to)?;
+    let parts = rehearsal.parts.into_iter().map(|part| match part {
+        failover::Part::Task { task } => Part::Step { name: task },
+        failover::Part::Run(call) => without_environment(run(*call)),
+        failover::Part::Publish { after, publication } => Part::Publish {
+            at: Wall(0) + after,
+            ttl_s: publication.ttl.as_secs(),
+            moves: publication.ranking.active() == Some(to),
+            zones: Vec::new(),
+            more_zones: 0,
+        },
+    });
+    Some(Outline {
+        service: service.clone(),
+        from: from.clone(),
+        to: to.clone(),
+        parts: parts.collect(),
+    })
+}
+
+fn without_environment(mut part: Part) -> Part {
+    if let Part::Run { environment, .. } = &mut part {
+        environment.clear();
+    }
+    part
 }
 
 fn run(call: HookCall) -> Part {

@@ -5,17 +5,18 @@
 //! find them well, and all others see what they saw last. So a plan cannot say anything that the
 //! move would not do.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::engine::{Action, Engine};
 use super::{
-    Because, Event, HookCall, HookEnd, HookOutcome, Input, Order, OrderRefusal, Publication,
-    ReferenceLook,
+    Because, By, Event, HookCall, HookEnd, HookOutcome, Input, Memory, Order, OrderRefusal, Policy,
+    Publication, ReferenceLook,
 };
 use crate::health::{Observation, Verdict};
 use crate::ids::{Endpoint, OperationId, PoolName, ProbeIndex, ServiceName};
 use crate::runbook::{Act, Pause, Phase};
-use crate::time::Now;
+use crate::time::{Mono, Now, Wall};
 
 /// A rehearsal takes no more turns than this: each starts or ends a step, or lets time pass.
 const TURNS_MAX: usize = 10_000;
@@ -57,6 +58,46 @@ struct Rehearsing {
     now: Now,
     rehearsal: Rehearsal,
     over: bool,
+}
+
+impl Rehearsal {
+    /// What a move of this service would do in a world where all servers are well, nobody has said
+    /// anything, and no other service moves. `None`: it has no such pools.
+    #[must_use]
+    pub fn in_quiet_times(
+        policy: &Policy,
+        service: &ServiceName,
+        from: &PoolName,
+        to: &PoolName,
+    ) -> Option<Rehearsal> {
+        let mut alone = policy.services.get(service)?.clone();
+        alone.pools = vec![from.clone(), to.clone()];
+        let policy = Policy {
+            pools: policy.pools.clone(),
+            services: BTreeMap::from([(service.clone(), alone)]),
+            references: Vec::new(),
+        };
+        let now = Now {
+            mono: Mono::default(),
+            wall: Wall(0),
+        };
+        let mut engine = Engine::new(policy, Memory::default(), now);
+        let watched: Vec<_> = engine.watches.keys().cloned().collect();
+        for (endpoint, probe) in watched {
+            let times = engine.limits_of(&endpoint, probe);
+            for _ in 0..times.map_or(0, |(_, limits)| limits.thresholds.rise) {
+                engine.see_well(now, &endpoint, probe);
+            }
+        }
+        let order = Order::Failover {
+            service: service.clone(),
+            to: Some(to.clone()),
+            by: By::default(),
+            force: true,
+            now: true,
+        };
+        engine.rehearse(now, service, order).ok()
+    }
 }
 
 impl Engine {
@@ -117,6 +158,23 @@ impl Engine {
         }
         looks
     }
+
+    /// One good look. Says whether there is such a probe.
+    fn see_well(&mut self, now: Now, endpoint: &Endpoint, probe: ProbeIndex) -> bool {
+        let Some((_, limits)) = self.limits_of(endpoint, probe) else {
+            return false;
+        };
+        let look = Observation {
+            endpoint: endpoint.clone(),
+            probe,
+            begun: now.mono,
+            ended: now.mono,
+            depth: limits.depth,
+            verdict: Verdict::Good,
+        };
+        self.handle(now, Input::Observed(look));
+        true
+    }
 }
 
 impl Rehearsing {
@@ -172,21 +230,11 @@ impl Rehearsing {
 
     fn find_well(&mut self, endpoints: &[Endpoint]) {
         for endpoint in endpoints {
-            for index in 0.. {
-                let probe = ProbeIndex(index);
-                let Some((_, limits)) = self.copy.limits_of(endpoint, probe) else {
-                    break;
-                };
-                let look = Observation {
-                    endpoint: endpoint.clone(),
-                    probe,
-                    begun: self.now.mono,
-                    ended: self.now.mono,
-                    depth: limits.depth,
-                    verdict: Verdict::Good,
-                };
-                self.copy.handle(self.now, Input::Observed(look));
-            }
+            let mut probes = (0..).map(ProbeIndex);
+            while probes
+                .next()
+                .is_some_and(|probe| self.copy.see_well(self.now, endpoint, probe))
+            {}
         }
     }
 

@@ -1,11 +1,11 @@
-//! `switchback plan SERVICE`.
+//! `switchback plan SERVICE`, and the plans of `switchback check`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::style::{Paint, duration, tame};
-use crate::admin::plan::{Part, Plan, RrsetText, ZoneChange};
+use crate::admin::plan::{Outline, Part, Plan, RrsetText, ZoneChange};
 use crate::time::Wall;
 
 /// The page: what stands in the way, what happens in order, who comes late.
@@ -15,6 +15,39 @@ pub fn plan(plan: &Plan, paint: Paint) -> String {
     // Writing into a String cannot fail.
     let _ = write(&mut page, plan, paint);
     page
+}
+
+/// The steps of a move in order, and what each runs.
+#[must_use]
+pub fn outline(outline: &Outline, paint: Paint) -> String {
+    let mut page = String::new();
+    // Writing into a String cannot fail.
+    let _ = write_outline(&mut page, outline, paint);
+    page
+}
+
+fn write_outline(page: &mut String, outline: &Outline, paint: Paint) -> std::fmt::Result {
+    writeln!(
+        page,
+        "{}  {} -> {}",
+        paint.head(outline.service.as_str()),
+        outline.from,
+        paint.head(outline.to.as_str()),
+    )?;
+    for part in &outline.parts {
+        match part {
+            // When it moves depends on the day, and so does whether the TTL has to fall first.
+            Part::Publish { moves, ttl_s, .. } => {
+                if *moves {
+                    writeln!(page, "  move; ttl {ttl_s} s")?;
+                }
+            }
+            Part::Step { .. } | Part::Call { .. } | Part::Run { .. } => {
+                write_part(page, part, Wall(0), &mut BTreeMap::new(), paint)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 fn write(page: &mut String, plan: &Plan, paint: Paint) -> std::fmt::Result {
@@ -32,6 +65,9 @@ fn write(page: &mut String, plan: &Plan, paint: Paint) -> std::fmt::Result {
     }
     let mut told = BTreeMap::new();
     for part in &plan.parts {
+        if matches!(part, Part::Step { .. } | Part::Publish { moves: false, .. }) {
+            writeln!(page)?;
+        }
         write_part(page, part, plan.now, &mut told, paint)?;
     }
     writeln!(page)?;
@@ -49,7 +85,7 @@ fn write_part(
     paint: Paint,
 ) -> std::fmt::Result {
     match part {
-        Part::Step { name } => writeln!(page, "\n{}", paint.head(&format!("step {}", tame(name)))),
+        Part::Step { name } => writeln!(page, "{}", paint.head(&format!("step {}", tame(name)))),
         Part::Publish {
             at,
             ttl_s,
@@ -66,7 +102,7 @@ fn write_part(
                 writeln!(page, "  {what}, {when}; ttl {ttl_s} s")?;
             } else {
                 let head = paint.head(what);
-                writeln!(page, "\n{head}, {when}; ttl {ttl_s} s")?;
+                writeln!(page, "{head}, {when}; ttl {ttl_s} s")?;
             }
             for zone in zones {
                 write_zone(page, zone, paint)?;
