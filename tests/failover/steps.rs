@@ -378,3 +378,39 @@ fn every_each_has_a_task_per_server_of_its_pool() {
     };
     assert_eq!(each, Each::ServerInParallel);
 }
+
+#[test]
+fn a_clock_that_leaps_while_a_step_runs_makes_its_time_neither_longer_nor_shorter() {
+    for hours in [-5, 5] {
+        let mut plan = document_order(AfterCrash::Retry);
+        let wait = every_kind(AfterCrash::Retry).steps[7].clone();
+        plan.steps.insert(0, wait);
+        change(&mut plan, "wait", |step| step.timeout = secs(30));
+        let mut world = world(plan);
+        begin(&mut world);
+        let began = world.now.mono;
+        world.rounds(20);
+        set_calendar(&mut world, hours);
+        while world.hook_log().is_empty() {
+            world.round();
+        }
+        let took = world.now.mono.since(began);
+        assert_eq!(took, secs(30), "the clock set by {hours} h in the wait");
+
+        set_calendar(&mut world, -hours);
+        assert_eq!(finish(&mut world), Phase::Completed, "set by {hours} h");
+        let runs = world.hook_log().len();
+        assert_eq!(runs, 7, "no program runs twice: {:?}", world.hook_log());
+    }
+}
+
+/// As a hook does that sets the clock.
+fn set_calendar(world: &mut World, hours: i64) {
+    let shift = hours.unsigned_abs() * 3_600_000;
+    let wall = &mut world.now.wall.0;
+    *wall = if hours < 0 {
+        *wall - shift
+    } else {
+        *wall + shift
+    };
+}
