@@ -122,7 +122,7 @@ impl Engine {
         gate: Because,
     ) -> Weighed {
         let asks = Asks::This(to.clone(), why.clone());
-        let Some(proposal) = self.proposal_of(name, service, &to) else {
+        let Some(proposal) = self.proposal_of(name, service, &to, &why) else {
             return Weighed::stay(gate, asks);
         };
         match &proposal.word {
@@ -141,19 +141,21 @@ impl Engine {
         }
     }
 
-    /// The proposal of a service, if it is of a move to this pool, as it would go now.
+    /// The proposal of a service, if it is of a move to this pool, as it would go now. A rejection
+    /// holds for its reason alone: who wants no failback has not said that a dead pool is to stay.
     fn proposal_of(
         &self,
         name: &ServiceName,
         service: &Service,
         to: &PoolName,
+        why: &Because,
     ) -> Option<&Proposal> {
         let state = self.services.get(name)?;
         let servers = self.policy.pools.get(to)?.server_names();
         let proposal = state.memory.proposal.as_ref()?;
-        proposal
-            .is_of(&state.active(), to, &service.runbook, &servers)
-            .then_some(proposal)
+        let is_this = proposal.is_of(&state.active(), to, &service.runbook, &servers);
+        let holds = proposal.rejected().is_none() || proposal.because.is_like(why);
+        (is_this && holds).then_some(proposal)
     }
 
     /// A move that an operator wants while the old pool serves waits until no cache holds an
@@ -249,7 +251,7 @@ impl Engine {
             Asks::Undecided => {}
             Asks::Nothing => self.withdraw(name, &weighed.because),
             Asks::This(to, why) => {
-                if self.proposal_of(name, service, to).is_none() {
+                if self.proposal_of(name, service, to, why).is_none() {
                     self.withdraw(name, &weighed.because);
                     self.propose(now, name, service, to, why);
                 }
@@ -309,7 +311,7 @@ impl Engine {
         because: &Because,
     ) -> OperationId {
         let approved = self
-            .proposal_of(name, service, to)
+            .proposal_of(name, service, to, because)
             .filter(|proposal| proposal.approved().is_some())
             .map(|proposal| proposal.id);
         if let Some(id) = approved {

@@ -212,6 +212,32 @@ fn what_was_rejected_is_not_proposed_again_until_the_situation_changes() {
 }
 
 #[test]
+fn who_rejects_a_failback_has_not_rejected_a_failover() {
+    let mut policy = policy(2);
+    let fed_policy = policy.services.get_mut(&"fed".into()).unwrap();
+    fed_policy.mode = Mode::Approve;
+    fed_policy.failback = switchback::failover::Failback::After(secs(1));
+    let mut world = World::new(policy);
+    world.rounds(3);
+    world.see("p1", Refused);
+    world.rounds(5);
+    world.order(approve(fed())).unwrap();
+    world.see("p1", Good);
+    world.rounds(10);
+    world.order(reject(fed())).unwrap();
+    assert_eq!(
+        world.because("fed"),
+        "ann rejected a move to p1: the more preferred pool is back"
+    );
+    world.see("p2", Refused);
+    world.rounds(5);
+    assert_eq!(
+        world.because("fed"),
+        "a move to p1 waits for approval: p2 is down"
+    );
+}
+
+#[test]
 fn a_proposal_and_its_answer_outlive_a_restart() {
     let mut world = asking(Mode::Approve);
     world.see("p1", Refused);
