@@ -200,41 +200,14 @@ impl Engine {
             .pools
             .get(&active)
             .is_some_and(|pool| matches!(pool.belief.health, PoolHealth::Up | PoolHealth::Unknown));
-        let hurries = match why {
-            Because::Ordered { .. } => state
-                .memory
-                .ordered
-                .as_ref()
-                .is_none_or(|ordered| ordered.now),
-            Because::Pinned => self.overrides.pin_hurries(name),
-            Because::Drained { from } => self.overrides.drain_hurries(from),
-            Because::Preferred
-            | Because::Serves { .. }
-            | Because::ServesForDrained { .. }
-            | Because::FailbackWaits { .. }
-            | Because::FailbackIsManual { .. }
-            | Because::Capped { .. }
-            | Because::TroubleTooShort { .. }
-            | Because::NoBetterPool { .. }
-            | Because::BetterIsDrained { .. }
-            | Because::DrainedInVain
-            | Because::AllDown
-            | Because::Settling { .. }
-            | Because::Unknown
-            | Because::Trouble { .. }
-            | Because::FailedBack
-            | Because::Frozen
-            | Because::Isolated
-            | Because::Operation { .. }
-            | Because::Paused { .. }
-            | Because::WaitsForOperation { .. }
-            | Because::NeedsApproval { .. }
-            | Because::AwaitsApproval { .. }
-            | Because::Rejected { .. }
-            | Because::Observed { .. }
-            | Because::TtlDrains { .. }
-            | Because::StoreFailed { .. }
-            | Because::Halted { .. } => true,
+        let hurries = if let Because::Ordered { .. } = why {
+            let ordered = state.memory.ordered.as_ref();
+            ordered.is_none_or(|ordered| ordered.now)
+        } else if let Because::Drained { from } = why {
+            self.overrides.drain_hurries(from)
+        } else {
+            // Nobody planned what health decides.
+            *why != Because::Pinned || self.overrides.pin_hurries(name)
         };
         serves && !hurries
     }
