@@ -8,13 +8,13 @@ use std::fs;
 use std::future::Future;
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
-use std::os::unix::net::UnixStream as BlockingStream;
+use std::os::unix::net::{UnixListener, UnixStream as BlockingStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::UnixStream;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
@@ -28,6 +28,8 @@ const CLIENTS_MAX: usize = 16;
 const CLIENT_PATIENCE: Duration = Duration::from_secs(5);
 /// The daemon has so long to answer; a reload of many zones is the slowest.
 const ANSWER_MAX: Duration = Duration::from_secs(60);
+/// Out of descriptors there is nothing to do but to wait for some.
+const DESCRIPTORS_PAUSE: Duration = Duration::from_millis(100);
 /// Owner and group may command the daemon, nobody else.
 const SOCKET_MODE: u32 = 0o660;
 
@@ -96,7 +98,7 @@ pub async fn serve<C: Control>(
 
 impl ControlSocket {
     /// Listens at `path`. A socket that nobody answers on, left by a daemon that was killed, is
-    /// replaced. Must be called within a tokio runtime.
+    /// replaced.
     ///
     /// The socket is bound under a name beside it and renamed when its mode is set: at no
     /// moment can it be reached with the umask's mode.
@@ -120,7 +122,9 @@ impl ControlSocket {
             Ok(()) | Err(_) => {}
         }
         let listener = UnixListener::bind(&beside).map_err(|error| fail("listen", error))?;
-        let ready = fs::set_permissions(&beside, fs::Permissions::from_mode(SOCKET_MODE))
+        let ready = listener
+            .set_nonblocking(true)
+            .and_then(|()| fs::set_permissions(&beside, fs::Permissions::from_mode(SOCKET_MODE)))
             .and_then(|()| fs::metadata(&beside))
             .and_then(|made| fs::rename(&beside, path).map(|()| made.ino()));
         match ready {
@@ -148,12 +152,13 @@ impl ControlSocket {
         let slots = Arc::new(Semaphore::new(CLIENTS_MAX));
         let mut clients = tokio::task::JoinSet::new();
         let accept = async {
+            let listener = self.registered().await;
             loop {
                 let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
                     return;
                 };
                 while clients.try_join_next().is_some() {}
-                match self.listener.accept().await {
+                match listener.accept().await {
                     Ok((stream, _)) => {
                         let control = Arc::clone(&control);
                         clients.spawn(async move {
@@ -162,14 +167,24 @@ impl ControlSocket {
                             drop(slot);
                         });
                     }
-                    // Out of descriptors: there is nothing to do but wait for some.
-                    Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+                    Err(_) => tokio::time::sleep(DESCRIPTORS_PAUSE).await,
                 }
             }
         };
         tokio::select! {
             () = accept => {}
             () = shutdown => {}
+        }
+    }
+
+    /// The listener as the runtime knows it.
+    async fn registered(&self) -> tokio::net::UnixListener {
+        loop {
+            let listener = self.listener.try_clone();
+            match listener.and_then(tokio::net::UnixListener::from_std) {
+                Ok(listener) => return listener,
+                Err(_) => tokio::time::sleep(DESCRIPTORS_PAUSE).await,
+            }
         }
     }
 }

@@ -15,10 +15,15 @@ pub(super) fn run(arguments: Serve) -> Result<Exit, CommandError> {
         }
     };
     crate::telemetry::init();
+    // What takes rights comes before the first thread of the runtime.
+    let prepared = wiring::prepare(source)?;
     let runtime = wiring::runtime()?;
     let served = runtime.block_on(async {
         let shutdown = wiring::told_to_end()?;
-        wiring::serve(source, None, shutdown).await
+        prepared
+            .run(shutdown)
+            .await
+            .map_err(|error| CommandError::Failed(error.to_string()))
     });
     served.map(|()| Exit::Well)
 }

@@ -50,6 +50,13 @@ pub(super) fn told_to_end() -> Result<impl Future<Output = ()>, CommandError> {
     })
 }
 
+/// Binds and opens all that takes rights, without a thread.
+pub(super) fn prepare(source: Source) -> Result<daemon::Prepared, CommandError> {
+    let ready = None;
+    let prepared = daemon::prepare(Options { source, ready });
+    prepared.map_err(|error| CommandError::Failed(error.to_string()))
+}
+
 /// Runs the daemon until `shutdown` is ready. `ready` is told once it answers.
 pub(super) async fn serve(
     source: Source,

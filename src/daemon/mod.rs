@@ -35,4 +35,4 @@ mod zone_status;
 
 pub use error::DaemonError;
 pub use plan::outlines;
-pub use start::{Options, Ready, Source, run};
+pub use start::{Options, Prepared, Ready, Source, prepare, run};

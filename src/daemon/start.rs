@@ -32,7 +32,7 @@ use crate::hook::{Runner, RunnerEvent};
 use crate::ids::{Generation, ProbeIndex, ServiceName};
 use crate::notify::Notifier;
 use crate::probe::{Assignment, Prober};
-use crate::server::{EncryptedSpec, ListenSpec, Listeners, LocalAddrs, Notices};
+use crate::server::{Bound, EncryptedSpec, ListenSpec, LocalAddrs, Notices};
 use crate::store::{Counters, Opened, Store};
 use crate::telemetry;
 use crate::time::Now;
@@ -82,64 +82,106 @@ pub struct Ready {
 /// # Errors
 /// What keeps it from starting. Once it answers, it ends only by `shutdown`.
 pub async fn run(options: Options, shutdown: impl Future<Output = ()>) -> Result<(), DaemonError> {
-    let started = clock::now();
-    let config = load(&options.source)?;
-    let listeners = Listeners::bind(&listen_spec(&config))?;
-    let addresses = listeners.local_addrs().clone();
-    for state in listeners.xdp() {
-        telemetry::short_cut(state, state.outcome.is_ok());
-    }
-    let notices = listeners.notices();
-    let (messages, inbox_messages) = mpsc::channel(REQUESTS);
-    let has_state = matches!(options.source, Source::File(_));
-    let desk = Desk {
-        source: options.source,
-        certificate: listeners.certificate(),
-        core: messages,
-    };
-    let (stop, stopped) = watch::channel(false);
-    let socket = if has_state {
-        Some(ControlSocket::bind(&config.listen.control)?)
-    } else {
-        None
-    };
-    let (mut core, mut inbox, first_start) =
-        open(config, has_state, started, inbox_messages, notices).await?;
-    let reloads = reload_on_hangup(desk.clone(), stopped.clone());
-    core.certificate.clone_from(&desk.certificate);
-    let renewals = desk
-        .certificate
-        .clone()
-        .map(|certificate| tokio::spawn(certificate::watch(certificate)));
-    let control = socket.map(|socket| tokio::spawn(socket.serve(Arc::new(desk), until(stopped))));
+    prepare(options)?.run(shutdown).await
+}
 
-    tokio::pin!(shutdown);
-    core.act().await;
-    let deadline = clock::mono() + FIRST_ROUND;
-    let goes_on = !first_start || core.first_round(&mut inbox, deadline, &mut shutdown).await;
-    if goes_on {
-        core.serving = Some(listeners.serve(core.publisher.snapshots()));
-        let snapshots = core.publisher.snapshots();
-        core.notifier = Some(Notifier::start(snapshots, &addresses.dns));
-        core.silence.begin(clock::mono());
-        telemetry::ready(&texts(&addresses));
-        if let Some(ready) = options.ready {
-            // Whoever waited for it may have gone.
-            let _ = ready.send(Ready { addresses });
+/// All that takes rights has been done: what was bound and opened stands here.
+pub struct Prepared {
+    source: Source,
+    ready: Option<oneshot::Sender<Ready>>,
+    started: Now,
+    config: Config,
+    bound: Bound,
+    control: Option<ControlSocket>,
+}
+
+/// Reads the configuration, and binds and opens all that takes rights. It starts no thread: what
+/// the process gives up after it, no thread keeps.
+///
+/// # Errors
+/// What keeps the daemon from starting.
+pub fn prepare(options: Options) -> Result<Prepared, DaemonError> {
+    let Options { source, ready } = options;
+    let started = clock::now();
+    let config = load(&source)?;
+    let bound = Bound::open(&listen_spec(&config))?;
+    let control = match source {
+        Source::File(_) => Some(ControlSocket::bind(&config.listen.control)?),
+        Source::Plain { .. } => None,
+    };
+    Ok(Prepared {
+        source,
+        ready,
+        started,
+        config,
+        bound,
+        control,
+    })
+}
+
+impl Prepared {
+    /// Runs until `shutdown` is ready. Needs a multi-threaded runtime with time and IO.
+    ///
+    /// # Errors
+    /// What keeps it from starting. Once it answers, it ends only by `shutdown`.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), DaemonError> {
+        let listeners = self.bound.start()?;
+        let addresses = listeners.local_addrs().clone();
+        for state in listeners.xdp() {
+            telemetry::short_cut(state, state.outcome.is_ok());
         }
-        core.run(&mut inbox, &mut shutdown).await;
+        let (messages, inbox_messages) = mpsc::channel(REQUESTS);
+        let has_state = matches!(self.source, Source::File(_));
+        let desk = Desk {
+            source: self.source,
+            certificate: listeners.certificate(),
+            core: messages,
+        };
+        let (stop, stopped) = watch::channel(false);
+        let notices = listeners.notices();
+        let opened = open(
+            self.config,
+            has_state,
+            self.started,
+            inbox_messages,
+            notices,
+        );
+        let (mut core, mut inbox, first_start) = opened.await?;
+        let reloads = reload_on_hangup(desk.clone(), stopped.clone());
+        core.certificate.clone_from(&desk.certificate);
+        let renewals = desk.certificate.clone();
+        let renewals = renewals.map(|it| tokio::spawn(certificate::watch(it)));
+        let served = |socket: ControlSocket| socket.serve(Arc::new(desk), until(stopped));
+        let control = self.control.map(|socket| tokio::spawn(served(socket)));
+
+        tokio::pin!(shutdown);
+        core.act().await;
+        let deadline = clock::mono() + FIRST_ROUND;
+        let goes_on = !first_start || core.first_round(&mut inbox, deadline, &mut shutdown).await;
+        if goes_on {
+            core.serving = Some(listeners.serve(core.publisher.snapshots()));
+            let snapshots = core.publisher.snapshots();
+            core.notifier = Some(Notifier::start(snapshots, &addresses.dns));
+            core.silence.begin(clock::mono());
+            telemetry::ready(&texts(&addresses));
+            if let Some(ready) = self.ready {
+                // Whoever waited for it may have gone.
+                let _ = ready.send(Ready { addresses });
+            }
+            core.run(&mut inbox, &mut shutdown).await;
+        }
+        stop.send_replace(true);
+        if let Some(control) = control {
+            let _ = control.await;
+        }
+        reloads.abort();
+        if let Some(renewals) = renewals {
+            renewals.abort();
+        }
+        core.shut_down().await;
+        telemetry::ended();
+        Ok(())
     }
-    stop.send_replace(true);
-    if let Some(control) = control {
-        let _ = control.await;
-    }
-    reloads.abort();
-    if let Some(renewals) = renewals {
-        renewals.abort();
-    }
-    core.shut_down().await;
-    telemetry::ended();
-    Ok(())
 }
 
 fn load(source: &Source) -> Result<Config, DaemonError> {

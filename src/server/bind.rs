@@ -1,14 +1,13 @@
 //! Sockets: all that can fail when a server starts, done before anything is answered.
 
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 
 use nix::sys::socket::{setsockopt, sockopt};
 use rustix::net::sockopt::{
     Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery, set_ip_mtu_discover, set_ipv6_mtu_discover,
 };
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::TcpListener;
 
 use super::error::BindProblem;
 
@@ -65,14 +64,14 @@ fn pair_once(address: SocketAddr, workers: usize) -> Result<Pair, Vec<BindProble
     }
 }
 
-/// A listening socket, and the address that it got. Call within a tokio runtime.
+/// A listening socket that does not block, and the address that it got.
 pub(super) fn stream(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
     let socket = open(address, Type::STREAM, Protocol::TCP)?;
     // A restart must not wait for the TIME_WAIT of the connections of before.
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
-    let listener = TcpListener::from_std(socket.into())?;
+    let listener = TcpListener::from(socket);
     let local = listener.local_addr()?;
     Ok((listener, local))
 }

@@ -1,13 +1,13 @@
 //! The encrypted transports: their sockets, their certificate, and their start.
 
-use std::net::SocketAddr;
+use std::io;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
 
 use quinn::Endpoint;
 use quinn::crypto::rustls::QuicServerConfig;
 use rustls::ServerConfig;
 use rustls::version::{TLS12, TLS13};
-use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
@@ -19,6 +19,7 @@ use super::https::Https;
 use super::quic;
 use super::spec::{EncryptedSpec, LocalAddrs};
 use super::stream::Shared;
+use super::tcp;
 use super::tls::Tls;
 use crate::certificate::provider;
 
@@ -33,6 +34,15 @@ pub(super) struct Encrypted {
     pub(super) certificate: Arc<Certificate>,
     tls: Vec<TcpListener>,
     https: Vec<TcpListener>,
+    quic: Vec<UdpSocket>,
+    acceptors: Acceptors,
+}
+
+/// The same, with sockets that a runtime knows.
+pub(super) struct StartedEncrypted {
+    pub(super) certificate: Arc<Certificate>,
+    tls: Vec<tokio::net::TcpListener>,
+    https: Vec<tokio::net::TcpListener>,
     quic: Vec<Endpoint>,
     acceptors: Acceptors,
 }
@@ -66,7 +76,7 @@ impl Encrypted {
             made.map_err(|why| problems.push(BindProblem::Tls(why)))
                 .ok()
         });
-        let quic = endpoints(&spec.quic, acceptors.as_ref(), &mut addrs.quic, problems);
+        let quic = datagrams(&spec.quic, &mut addrs.quic, problems);
         (problems.len() == before).then_some(())?;
         Some(Encrypted {
             certificate: certificate?,
@@ -77,6 +87,24 @@ impl Encrypted {
         })
     }
 
+    /// Hands the sockets to the runtime. Call within it.
+    pub(super) fn start(self) -> io::Result<StartedEncrypted> {
+        let endpoint = |socket| quic::endpoint(socket, Arc::clone(&self.acceptors.quic));
+        Ok(StartedEncrypted {
+            certificate: self.certificate,
+            tls: tcp::listeners(self.tls)?,
+            https: tcp::listeners(self.https)?,
+            quic: self
+                .quic
+                .into_iter()
+                .map(endpoint)
+                .collect::<Result<_, _>>()?,
+            acceptors: self.acceptors,
+        })
+    }
+}
+
+impl StartedEncrypted {
     /// Starts to answer.
     pub(super) fn serve(self, shared: &Arc<Shared>, stop: &Stop, tasks: &mut JoinSet<()>) {
         let Acceptors { tls, https, .. } = self.acceptors;
@@ -145,29 +173,20 @@ fn streams(
     listeners
 }
 
-fn endpoints(
+fn datagrams(
     addresses: &[SocketAddr],
-    acceptors: Option<&Acceptors>,
     locals: &mut Vec<SocketAddr>,
     problems: &mut Vec<BindProblem>,
-) -> Vec<Endpoint> {
-    let mut endpoints = Vec::new();
+) -> Vec<UdpSocket> {
+    let mut sockets = Vec::new();
     for &address in addresses {
-        let bound = bind::exclusive_datagram(address).and_then(|socket| {
-            let local = socket.local_addr()?;
-            let Some(acceptors) = acceptors else {
-                return Ok(None);
-            };
-            let endpoint = quic::endpoint(socket, Arc::clone(&acceptors.quic))?;
-            Ok(Some((local, endpoint)))
-        });
+        let bound = bind::exclusive_datagram(address)
+            .and_then(|socket| socket.local_addr().map(|local| (socket, local)));
         match bound {
-            Ok(Some((local, endpoint))) => {
+            Ok((socket, local)) => {
                 locals.push(local);
-                endpoints.push(endpoint);
+                sockets.push(socket);
             }
-            // Why there is no certificate has been said.
-            Ok(None) => {}
             Err(source) => problems.push(BindProblem::Socket {
                 address,
                 protocol: "quic",
@@ -175,5 +194,5 @@ fn endpoints(
             }),
         }
     }
-    endpoints
+    sockets
 }

@@ -1,8 +1,9 @@
 //! **IO.** Listeners: UDP, TCP, TLS, HTTPS and QUIC. All call [`crate::answer::respond`].
 //!
-//! [`Listeners::bind`] does all that can fail; [`Listeners::serve`] starts to answer. They are
-//! apart because the first start ever binds, waits for a first round of probes, and only then
-//! answers. What arrives in between waits in the system's buffers.
+//! [`Bound::open`] does all that takes rights, [`Bound::start`] starts threads, which have none
+//! any more, and [`Listeners::serve`] starts to answer. The last two are apart because the first
+//! start ever binds, waits for a first round of probes, and only then answers. What arrives in
+//! between waits in the system's buffers.
 //!
 //! Invariants:
 //! - A batch of UDP queries, and the queries that a TCP connection has sent at a time, see one
@@ -45,7 +46,7 @@ pub use xdp::{XdpAttached, XdpState};
 
 use std::collections::BTreeMap;
 use std::io::{self, PipeWriter, pipe};
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -53,7 +54,6 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -63,7 +63,7 @@ use crate::snapshot::Snapshot;
 use crate::zone::Name;
 use accept::{Stop, listen};
 use counters::{Tallies, Tally, bump};
-use encrypted::Encrypted;
+use encrypted::{Encrypted, StartedEncrypted};
 use reply::reply;
 use stream::Shared;
 use tcp::Tcp;
@@ -83,11 +83,21 @@ const GRACE: Duration = Duration::from_secs(3);
 
 type Snapshots = Arc<ArcSwap<Snapshot>>;
 
+/// Bound sockets, and nothing else yet: no thread, no runtime. Dropping them closes everything.
+pub struct Bound {
+    addrs: LocalAddrs,
+    tcp: Vec<TcpListener>,
+    udp: Vec<UdpSocket>,
+    encrypted: Option<Encrypted>,
+    xdp: Vec<XdpState>,
+    short_cuts: Vec<Attached>,
+}
+
 /// Bound sockets and idle threads: all that serving needs. Dropping them closes everything.
 pub struct Listeners {
     addrs: LocalAddrs,
-    tcp: Vec<TcpListener>,
-    encrypted: Option<Encrypted>,
+    tcp: Vec<tokio::net::TcpListener>,
+    encrypted: Option<StartedEncrypted>,
     workers: Workers,
     xdp: Vec<XdpState>,
     tallies: Arc<Tallies>,
@@ -115,17 +125,13 @@ pub struct Serving {
     _threads: Threads,
 }
 
-impl Listeners {
-    /// Binds every address of `spec`, reads the certificate, and starts the threads, which wait
-    /// for [`Listeners::serve`].
+impl Bound {
+    /// Binds every address of `spec`, reads the certificate, and attaches the interfaces: all that
+    /// takes rights.
     ///
     /// # Errors
     /// All problems at once, each with its address or file and a remedy.
-    pub fn bind(spec: &ListenSpec) -> Result<Listeners, BindError> {
-        let threads = Threads::start().map_err(|error| BindError {
-            problems: vec![BindProblem::Resources(error)],
-        })?;
-        let within = threads.enter();
+    pub fn open(spec: &ListenSpec) -> Result<Bound, BindError> {
         let mut problems = Vec::new();
         let mut addrs = LocalAddrs::default();
         let (mut tcp, mut udp) = (Vec::new(), Vec::new());
@@ -147,32 +153,63 @@ impl Listeners {
             .encrypted
             .as_ref()
             .and_then(|spec| Encrypted::bind(spec, &mut addrs, &mut problems));
-        let tallies = Arc::new(Tallies::default());
-        // Last, for it takes what the sockets have had until now.
-        let wanted = if problems.is_empty() {
-            &spec.xdp[..]
-        } else {
-            &[]
-        };
-        let (xdp, short_cuts) = take_short_cuts(wanted, &addrs.dns);
-        let workers = start_workers(udp, short_cuts, &tallies).map_err(BindProblem::Resources);
-        drop(within);
-        match workers {
-            Ok(workers) if problems.is_empty() => Ok(Listeners {
-                addrs,
-                tcp,
-                encrypted,
-                workers,
-                xdp,
-                tallies,
-                patience: Patience::default(),
-                threads,
-            }),
-            workers => {
-                problems.extend(workers.err());
-                Err(BindError { problems })
-            }
+        if !problems.is_empty() {
+            return Err(BindError { problems });
         }
+        // Last, for it takes what the sockets have had until now.
+        let (xdp, short_cuts) = take_short_cuts(&spec.xdp, &addrs.dns);
+        Ok(Bound {
+            addrs,
+            tcp,
+            udp,
+            encrypted,
+            xdp,
+            short_cuts,
+        })
+    }
+
+    /// The addresses bound.
+    #[must_use]
+    pub fn local_addrs(&self) -> &LocalAddrs {
+        &self.addrs
+    }
+
+    /// Starts the threads, which wait for [`Listeners::serve`].
+    ///
+    /// # Errors
+    /// What the system lacks.
+    pub fn start(self) -> Result<Listeners, BindError> {
+        let lacking = |error| BindError {
+            problems: vec![BindProblem::Resources(error)],
+        };
+        let threads = Threads::start().map_err(lacking)?;
+        let within = threads.enter();
+        let tallies = Arc::new(Tallies::default());
+        let encrypted = self.encrypted.map(Encrypted::start).transpose();
+        let encrypted = encrypted.map_err(lacking)?;
+        let tcp = tcp::listeners(self.tcp).map_err(lacking)?;
+        let workers = start_workers(self.udp, self.short_cuts, &tallies).map_err(lacking)?;
+        drop(within);
+        Ok(Listeners {
+            addrs: self.addrs,
+            tcp,
+            encrypted,
+            workers,
+            xdp: self.xdp,
+            tallies,
+            patience: Patience::default(),
+            threads,
+        })
+    }
+}
+
+impl Listeners {
+    /// Binds every address of `spec`, and starts the threads.
+    ///
+    /// # Errors
+    /// Those of [`Bound::open`] and [`Bound::start`].
+    pub fn bind(spec: &ListenSpec) -> Result<Listeners, BindError> {
+        Bound::open(spec)?.start()
     }
 
     /// What primaries will have said by NOTIFY.

@@ -1,9 +1,10 @@
 //! DNS over TCP (RFC 7766).
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
 use super::accept::{Speaker, Stop};
 use super::connections::Seat;
@@ -32,4 +33,9 @@ impl Speaker for Tcp {
         };
         let _ = client.converse(&mut stream, stop).await;
     }
+}
+
+/// Hands bound sockets to the runtime. Call within it.
+pub(super) fn listeners(bound: Vec<std::net::TcpListener>) -> io::Result<Vec<TcpListener>> {
+    bound.into_iter().map(TcpListener::from_std).collect()
 }
