@@ -170,9 +170,7 @@ fn write_service(text: &mut String, service_name: &ServiceName, service: &Servic
         Mode::Approve => line(text, "  mode approve"),
         Mode::Observe => line(text, "  mode observe"),
     }
-    if *mode != Mode::Automatic {
-        line(text, &format!("  remind {}", show_span(*remind_every)));
-    }
+    line(text, &format!("  remind {}", show_span(*remind_every)));
     for step in &runbook.steps {
         line(text, &format!("  step {}", step_words(step)));
     }
