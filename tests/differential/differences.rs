@@ -237,12 +237,21 @@ fn zone_of(world: &World, wire: &[u8]) -> Option<Vec<u8>> {
         .max_by_key(Vec::len)
 }
 
+/// The apex of the zone that answers for a name: the DS of an apex is its parent's to say.
+fn answering(case: &Case<'_>, wire: &[u8]) -> Option<Vec<u8>> {
+    let apex = zone_of(case.world, wire)?;
+    if case.question.rtype == DS && apex == wire && apex != [0] {
+        return zone_of(case.world, &wire[1 + usize::from(wire[0])..]);
+    }
+    Some(apex)
+}
+
 /// The answer up to the alias that leads out of its zone.
 fn ends_with_the_zone(case: &Case<'_>) -> Option<View> {
     let mut answer = BTreeSet::new();
     for (owner, target, records) in links(case) {
         answer.extend(records);
-        if zone_of(case.world, &owner) != zone_of(case.world, &target) {
+        if answering(case, &owner) != answering(case, &target) {
             return Some(View {
                 rcode: 0,
                 aa: case.ours.aa,
@@ -258,11 +267,7 @@ fn ends_with_the_zone(case: &Case<'_>) -> Option<View> {
 /// What we would say, had we no zone but that of the question.
 fn only_the_first_zone(case: &Case<'_>) -> Option<View> {
     links(case).first()?;
-    let asked = lower(&case.question.name);
-    let mut first = zone_of(case.world, &asked)?;
-    if case.question.rtype == DS && first == asked {
-        first = zone_of(case.world, &asked[1 + usize::from(asked[0])..])?;
-    }
+    let first = answering(case, &lower(&case.question.name))?;
     let alone = case.world.only(&Name::from_wire(&first).ok()?);
     let snapshot = alone.snapshot().ok()?;
     let packet = case.question.whole().packet(1);
