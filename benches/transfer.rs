@@ -46,6 +46,10 @@ use switchback::server::{ListenSpec, Listeners};
 use switchback::snapshot::{Permit, Replication, Snapshot, SnapshotSpec, Target};
 use switchback::tsig::{Key, Keys};
 use switchback::zone::{self, Name};
+use thread_priority::{
+    NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy,
+    set_thread_priority_and_policy, thread_native_id,
+};
 
 use fixture::{ZONE, query, serial_of_soa};
 use peers::{PEERS, Secondary};
@@ -231,6 +235,7 @@ fn disturb(records: u64, seconds: u64, rounds: u64) {
             let (over, done) = (AtomicBool::new(false), AtomicU64::new(0));
             scope(|scope| {
                 scope.spawn(|| {
+                    give_way();
                     while !over.load(Relaxed) {
                         fetch(server, &over);
                         done.fetch_add(1, Relaxed);
@@ -296,6 +301,12 @@ fn large(records: u64) -> Snapshot {
     };
     snapshot.replicate(&origin, replication);
     snapshot
+}
+
+/// Lets the thread run only while nobody else wants its core: a secondary has a machine of its own.
+fn give_way() {
+    let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+    set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle).unwrap();
 }
 
 /// Transfers the large zone, and throws it away; how many octets it had.

@@ -4,7 +4,12 @@
 
 use std::io;
 
+use thread_priority::{
+    NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy,
+    set_thread_priority_and_policy, thread_native_id,
+};
 use tokio::runtime::{Builder, EnterGuard, Handle, Runtime};
+use tokio::sync::oneshot;
 
 /// A runtime that may be dropped anywhere: it ends without waiting for its tasks.
 pub(super) struct Threads {
@@ -40,4 +45,29 @@ impl Drop for Threads {
             runtime.shutdown_background();
         }
     }
+}
+
+/// Does long work on a thread of its own that gives way at once to whoever wakes up
+/// (`SCHED_IDLE`): a nice value would let it finish its slice, some milliseconds, first.
+///
+/// # Errors
+/// What the system says, if there is no thread to be had.
+pub(super) fn in_spare_time<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<oneshot::Receiver<T>> {
+    let (done, result) = oneshot::channel();
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(move || {
+            // Where this is refused, the work disturbs a little more.
+            let _ = set_thread_priority_and_policy(
+                thread_native_id(),
+                ThreadPriority::Min,
+                ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle),
+            );
+            // The receiver may have gone with its connection.
+            let _ = done.send(work());
+        })?;
+    Ok(result)
 }

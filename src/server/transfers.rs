@@ -2,9 +2,9 @@
 //!
 //! A small transfer, which is what a failover makes, is put together at once. A large one is made
 //! by a thread of its own as fast as the client reads: at most [`AHEAD`] pieces wait. So many go
-//! at a time ([`LARGE_AT_A_TIME`]); others wait for their turn, for a while. While queries come in,
-//! a large transfer keeps to a tenth of a core, for those who ask do not wait, and a secondary
-//! can.
+//! at a time ([`LARGE_AT_A_TIME`]); others wait for their turn, for a while. Those who ask do not
+//! wait, and a secondary can: the thread runs in the time that nobody else wants, and while queries
+//! come in, a large transfer keeps to a tenth of a core.
 
 use std::io;
 use std::net::IpAddr;
@@ -20,6 +20,7 @@ use super::connections::Seat;
 use super::counters::{Tallies, Tally};
 use super::seen::{Asked, Seen};
 use super::stream::Outlet;
+use super::threads::in_spare_time;
 use crate::clock;
 use crate::snapshot::Snapshot;
 use crate::transfer::{Denial, Kind, TransferRequest, admit, is_small, plan, write, write_error};
@@ -125,9 +126,9 @@ impl Receiver<'_> {
             return outlet.send(&job.denied(Denial::TooMany)).await;
         };
         let (pieces, mut made) = mpsc::channel(AHEAD);
-        let maker = tokio::task::spawn_blocking(move || {
+        let maker = in_spare_time("transfer", move || {
             job.run(&mut |piece| pieces.blocking_send(piece).is_ok())
-        });
+        })?;
         let mut pace = Pace::new(self.tallies);
         while let Some(piece) = made.recv().await {
             outlet.send(&piece).await?;
