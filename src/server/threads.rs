@@ -47,27 +47,40 @@ impl Drop for Threads {
     }
 }
 
-/// Does long work on a thread of its own that gives way at once to whoever wakes up
-/// (`SCHED_IDLE`): a nice value would let it finish its slice, some milliseconds, first.
+/// Does long work on a thread of its own.
 ///
 /// # Errors
 /// What the system says, if there is no thread to be had.
-pub(super) fn in_spare_time<T: Send + 'static>(
+pub(super) fn aside<T: Send + 'static>(
     name: &str,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<oneshot::Receiver<T>> {
     let (done, result) = oneshot::channel();
-    std::thread::Builder::new()
-        .name(name.to_owned())
-        .spawn(move || {
-            // Where this is refused, the work disturbs a little more.
-            let _ = set_thread_priority_and_policy(
-                thread_native_id(),
-                ThreadPriority::Min,
-                ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle),
-            );
-            // The receiver may have gone with its connection.
-            let _ = done.send(work());
-        })?;
+    let thread = std::thread::Builder::new().name(name.to_owned());
+    thread.spawn(move || {
+        // The receiver may have gone with its connection.
+        let _ = done.send(work());
+    })?;
     Ok(result)
+}
+
+/// The same on a thread that gives way at once to whoever wakes up (`SCHED_IDLE`): a nice value
+/// would let it finish its slice, some milliseconds, first. Where others keep all cores busy, it
+/// hardly goes on; and it stays so, for only the privileged take it back.
+///
+/// # Errors
+/// As [`aside`].
+pub(super) fn in_spare_time<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<oneshot::Receiver<T>> {
+    aside(name, move || {
+        // Where this is refused, the work disturbs a little more.
+        let _ = set_thread_priority_and_policy(
+            thread_native_id(),
+            ThreadPriority::Min,
+            ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle),
+        );
+        work()
+    })
 }

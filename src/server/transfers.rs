@@ -3,8 +3,8 @@
 //! A small transfer, which is what a failover makes, is put together at once. A large one is made
 //! by a thread of its own as fast as the client reads: at most [`AHEAD`] pieces wait. So many go
 //! at a time ([`LARGE_AT_A_TIME`]); others wait for their turn, for a while. Those who ask do not
-//! wait, and a secondary can: the thread runs in the time that nobody else wants, and while queries
-//! come in, a large transfer keeps to a tenth of a core.
+//! wait, and a secondary can: while queries come in, a large transfer keeps to a tenth of a core, and
+//! if they come in when it begins, its thread runs in the time that nobody else wants.
 
 use std::io;
 use std::net::IpAddr;
@@ -14,13 +14,13 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::io::AsyncWrite;
 use tokio::sync::{Semaphore, mpsc};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::connections::Seat;
 use super::counters::{Tallies, Tally};
 use super::seen::{Asked, Seen};
 use super::stream::Outlet;
-use super::threads::in_spare_time;
+use super::threads::{aside, in_spare_time};
 use crate::clock;
 use crate::snapshot::Snapshot;
 use crate::transfer::{Denial, Kind, TransferRequest, admit, is_small, plan, write, write_error};
@@ -34,6 +34,8 @@ const TURN: Duration = Duration::from_secs(5);
 const PIECE: usize = 64 << 10;
 /// So many pieces wait for the client.
 const AHEAD: usize = 2;
+/// How long queries are counted before a large transfer begins.
+const FIRST_LOOK: Duration = Duration::from_millis(10);
 /// From so many queries a second on, a large transfer makes room.
 const BUSY_QUERIES_PER_S: u128 = 500;
 /// It rests so many times as long as it worked.
@@ -125,11 +127,16 @@ impl Receiver<'_> {
         let Ok(Ok(_turn)) = timeout(TURN, self.transfers.0.acquire()).await else {
             return outlet.send(&job.denied(Denial::TooMany)).await;
         };
-        let (pieces, mut made) = mpsc::channel(AHEAD);
-        let maker = in_spare_time("transfer", move || {
-            job.run(&mut |piece| pieces.blocking_send(piece).is_ok())
-        })?;
         let mut pace = Pace::new(self.tallies);
+        sleep(FIRST_LOOK).await;
+        let (pieces, mut made) = mpsc::channel(AHEAD);
+        let make = move || job.run(&mut |piece| pieces.blocking_send(piece).is_ok());
+        let maker = if pace.is_busy(self.tallies) {
+            in_spare_time("transfer", make)?
+        } else {
+            aside("transfer", make)?
+        };
+        pace = Pace::new(self.tallies);
         while let Some(piece) = made.recv().await {
             outlet.send(&piece).await?;
             self.seat.is_active();
@@ -253,14 +260,20 @@ impl Pace {
         }
     }
 
+    /// Whether queries come in.
+    fn is_busy(&self, tallies: &Tallies) -> bool {
+        let queries = u128::from(tallies.udp().queries.saturating_sub(self.queries));
+        queries * 1_000_000 / self.worked().as_micros().max(1) >= BUSY_QUERIES_PER_S
+    }
+
+    fn worked(&self) -> Duration {
+        clock::mono().since(self.since)
+    }
+
     /// Rests after a piece, if queries come in.
     async fn rest(&mut self, tallies: &Tallies) {
-        let worked = clock::mono().since(self.since);
-        let queries = tallies.udp().queries;
-        let rate = u128::from(queries.saturating_sub(self.queries)) * 1_000_000
-            / worked.as_micros().max(1);
-        if rate >= BUSY_QUERIES_PER_S {
-            tokio::time::sleep((worked * REST).min(LONGEST_REST)).await;
+        if self.is_busy(tallies) {
+            sleep((self.worked() * REST).min(LONGEST_REST)).await;
         }
         *self = Pace::new(tallies);
     }
