@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
+#[path = "failover/at_work.rs"]
+mod at_work;
 #[path = "failover/dice.rs"]
 mod dice;
 #[path = "failover/exhaustive.rs"]

@@ -38,6 +38,9 @@ pub struct Standing<'a> {
     pub failback_suspended: bool,
     /// The move that an operator ordered.
     pub ordered: Option<&'a OrderedMove>,
+    /// The pool at which another service's hooks are at work, and that service. What is believed of
+    /// it is from before.
+    pub masked: Option<(&'a PoolName, &'a ServiceName)>,
 }
 
 /// What is decided.
@@ -213,9 +216,26 @@ impl<'a> Case<'a> {
         candidates
     }
 
+    /// The service whose hooks are at work at this pool, if it is another one.
+    fn masked_by(&self, pool: &PoolName) -> Option<&'a ServiceName> {
+        let (masked, service) = self.standing.masked?;
+        (masked == pool).then_some(service)
+    }
+
+    fn waits_for_hooks(service: &ServiceName, to: &PoolName) -> Decision {
+        Decision::stay(Because::WaitsForOperation {
+            service: service.clone(),
+            to: to.clone(),
+        })
+    }
+
     fn leave_drained(&self) -> Decision {
         let from = self.standing.active.clone();
-        match self.candidates(PoolHealth::Down).first() {
+        let candidates = self.candidates(PoolHealth::Down);
+        let seen = candidates
+            .iter()
+            .find(|candidate| self.masked_by(candidate.name).is_none());
+        match seen.or(candidates.first()) {
             Some(best) => Decision::go(best.name, Because::Drained { from }),
             None => Decision::stay(Because::DrainedInVain),
         }
@@ -228,10 +248,21 @@ impl<'a> Case<'a> {
                 return Decision::stay(Because::Halted { to: to.clone() });
             }
         }
-        let candidates = self.candidates(health);
+        let mut candidates = self.candidates(health);
+        // A pool behind a mask may be stopped just now: any other is better, and so is an active
+        // pool that serves at all. From a dead one it is still the best there is.
+        let is_seen = |candidate: &Candidate<'_>| self.masked_by(candidate.name).is_none();
+        let only_masked = !candidates.iter().any(is_seen);
+        if !only_masked {
+            candidates.retain(is_seen);
+        }
         let Some(best) = candidates.first() else {
             return self.no_candidate(health);
         };
+        let hooks = self.masked_by(best.name);
+        if let Some(service) = hooks.filter(|_| health != PoolHealth::Down) {
+            return Self::waits_for_hooks(service, best.name);
+        }
         let free = candidates
             .iter()
             .find(|candidate| !self.is_capped(candidate.name));
@@ -333,6 +364,10 @@ impl<'a> Case<'a> {
         };
         if self.standing.failback_suspended || self.standing.halted == Some(pool) {
             return Decision::stay(Because::FailbackIsManual { pool: pool.clone() });
+        }
+        // Its time begins anew when it is seen again: none is told.
+        if let Some(service) = self.masked_by(pool) {
+            return Self::waits_for_hooks(service, pool);
         }
         let due = self.standing.since[place].1.unwrap_or(self.now.mono) + after;
         if due > self.now.mono {

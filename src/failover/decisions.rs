@@ -99,6 +99,7 @@ impl Engine {
             moves: &state.memory.moves,
             failback_suspended: state.memory.failback_suspended,
             ordered: state.memory.ordered.as_ref(),
+            masked: self.masked_for(now, name, service),
         };
         let beliefs = self.beliefs(service);
         Some(decide(
@@ -111,7 +112,27 @@ impl Engine {
         ))
     }
 
-    /// What keeps an operation from beginning. Services without hooks never wait.
+    /// The pool at which hooks of another service are at work: there is one such operation at most.
+    /// A service with hooks waits for its end wherever it goes.
+    fn masked_for(
+        &self,
+        now: Now,
+        name: &ServiceName,
+        service: &Service,
+    ) -> Option<(&PoolName, &ServiceName)> {
+        if service.runbook.has_hooks() {
+            return None;
+        }
+        self.services.iter().find_map(|(other, state)| {
+            let operation = state.operation_with_hooks().filter(|_| other != name)?;
+            state
+                .masks(&operation.to, now.wall)
+                .then_some((&operation.to, other))
+        })
+    }
+
+    /// What keeps an operation with hooks from beginning. Others do not wait for the store, and for
+    /// hooks only where these are at work.
     pub(super) fn obstacle(&self, service: &Service, to: &PoolName) -> Option<Because> {
         self.obstacle_to(service.runbook.has_hooks(), to)
     }

@@ -401,10 +401,15 @@ impl Engine {
         let isolated = [self.uplinks[0].is_isolated(), self.uplinks[1].is_isolated()];
         let names: Vec<PoolName> = self.policy.pools.keys().cloned().collect();
         for name in names {
-            let masked = self
+            let mask_ends = self
                 .services
                 .values()
-                .any(|state| state.masks(&name, now.wall));
+                .filter_map(|state| state.mask_end(&name, now.wall))
+                .max();
+            let masked = mask_ends.is_some();
+            if let Some(at) = mask_ends {
+                self.wake_at(now.mono + at.since(now.wall));
+            }
             if !masked && self.pools.get(&name).is_some_and(|state| state.masked) {
                 self.forget_pool(&name);
             }

@@ -396,7 +396,7 @@ impl Engine {
 }
 
 /// Whether a decision says nothing about whether a move is wanted: it may be again in a moment,
-/// after a start, an isolation, or a freeze.
+/// after a start, an isolation, a freeze, or another service's operation.
 fn is_undecided(because: &Because) -> bool {
     matches!(
         because,
@@ -406,5 +406,6 @@ fn is_undecided(because: &Because) -> bool {
             | Because::TroubleTooShort { .. }
             | Because::FailbackWaits { .. }
             | Because::Settling { .. }
+            | Because::WaitsForOperation { .. }
     )
 }

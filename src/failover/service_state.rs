@@ -100,9 +100,13 @@ impl ServiceState {
     /// Whether the operation under way masks this pool: from before its first hook to its end,
     /// or to the expiry.
     pub(super) fn masks(&self, pool: &PoolName, now: Wall) -> bool {
-        self.memory.operation.as_ref().is_some_and(|operation| {
-            operation.to == *pool && operation.plan.has_hooks() && now < operation.mask_until
-        })
+        self.mask_end(pool, now).is_some()
+    }
+
+    /// When that mask expires at the latest.
+    pub(super) fn mask_end(&self, pool: &PoolName, now: Wall) -> Option<Wall> {
+        let operation = self.operation_with_hooks()?;
+        (operation.to == *pool && now < operation.mask_until).then_some(operation.mask_until)
     }
 
     /// The operation with hooks under way.

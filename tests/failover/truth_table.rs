@@ -344,7 +344,7 @@ fn a_publish_that_was_done_is_taken_back_when_the_path_is_filtered() {
 }
 
 #[test]
-fn operations_with_hooks_exclude_each_other_and_services_without_never_wait() {
+fn operations_with_hooks_exclude_each_other_and_services_without_go_on() {
     let mut policy = policy(3);
     for number in 4..=5 {
         policy

@@ -1,7 +1,7 @@
 //! The truth table's rows about operators, halts, reloads and a failing disk.
 
 use switchback::failover::{Failback, HookOutcome, Order, Subject};
-use switchback::health::Verdict::{Filtered, Good, Refused};
+use switchback::health::Verdict::{CertificateExpired, Filtered, Good, Refused};
 use switchback::runbook::AfterCrash;
 use switchback::time::Wall;
 
@@ -285,4 +285,82 @@ fn a_reload_keeps_the_pools_that_are_active_or_in_an_operation() {
     assert!(!world.reload(without), "nor does the service go");
     world.rounds(20);
     assert_eq!(refusal(&world, &["p2", "p3"]), "");
+}
+
+/// The hooks of `fed` are at work at p2 for half a minute; `web`, without hooks, has these pools,
+/// and serves from the first that is not p2.
+fn beside_hooks(web: &[&str]) -> World {
+    let mut policy = policy(4);
+    let fed = policy.services.get_mut(&"fed".into()).unwrap();
+    fed.pools = vec!["p1".into(), "p2".into()];
+    fed.runbook = document_order(AfterCrash::Ask);
+    let mut plain = service(0);
+    plain.pools = web.iter().map(|name| (*name).into()).collect();
+    plain.failback = Failback::After(secs(10));
+    policy.services.insert("web".into(), plain);
+    let mut world = World::new(policy);
+    world.see("p2", Refused);
+    world.rounds(3);
+    world.see("p2", Good);
+    world.rounds(2);
+    world.delays = [30, 1, 1].map(secs).into();
+    world.see("p1", Filtered);
+    world.rounds(3);
+    assert!(hooks_are_at_work(&world), "{}", world.because("fed"));
+    world
+}
+
+fn hooks_are_at_work(world: &World) -> bool {
+    world.because("fed").ends_with("to p2 is under way")
+}
+
+fn stands(world: &World) -> (String, String) {
+    (world.active("web"), world.because("web"))
+}
+
+const WAITS: &str = "a move to p2 waits for the operation of fed";
+
+#[test]
+fn a_service_without_hooks_goes_past_a_pool_where_hooks_are_at_work() {
+    let mut world = beside_hooks(&["p4", "p2", "p3"]);
+    world.see("p4", Refused);
+    world.rounds(2);
+    // It would go back to p2 in time, as it prefers that to p3.
+    assert_eq!(stands(&world), ("p3".into(), WAITS.into()));
+}
+
+#[test]
+fn a_service_that_still_serves_waits_until_hooks_are_done_and_the_pool_is_seen() {
+    let mut world = beside_hooks(&["p4", "p2"]);
+    world.see("p4", CertificateExpired);
+    world.rounds(4);
+    assert_eq!(stands(&world), ("p4".into(), WAITS.into()));
+    // The hooks leave it stopped: what was believed before them moves nobody.
+    world.see("p2", Refused);
+    world.rounds(40);
+    assert_eq!(world.active("web"), "p4");
+    world.see("p2", Good);
+    world.rounds(3);
+    assert_eq!(world.active("web"), "p2");
+}
+
+#[test]
+fn from_a_dead_pool_a_service_goes_even_where_hooks_are_at_work() {
+    let mut world = beside_hooks(&["p4", "p2"]);
+    world.see("p4", Refused);
+    world.rounds(2);
+    assert_eq!(world.active("web"), "p2");
+    assert!(hooks_are_at_work(&world));
+}
+
+#[test]
+fn a_failback_waits_until_hooks_are_done_and_then_its_time_anew() {
+    let mut world = beside_hooks(&["p2", "p4"]);
+    assert_eq!(stands(&world), ("p4".into(), WAITS.into()));
+    world.rounds(35);
+    assert_eq!(world.active("fed"), "p2");
+    let because = world.because("web");
+    assert!(because.starts_with("p2 is back; failback in"), "{because}");
+    world.rounds(12);
+    assert_eq!(world.active("web"), "p2");
 }

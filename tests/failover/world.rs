@@ -13,6 +13,7 @@ use switchback::ids::{Endpoint, OperationId, PoolName, ProbeIndex, ServiceName};
 use switchback::runbook;
 use switchback::time::{Mono, Now, Wall};
 
+use crate::at_work::AtWork;
 use crate::records::{ended_as_it_says, runs_beside_its_like};
 use crate::serials::Serials;
 
@@ -53,6 +54,8 @@ pub(crate) struct World {
     arrived: BTreeMap<ServiceName, (PoolName, Mono)>,
     /// The operations whose plan has hooks.
     with_hooks: BTreeSet<OperationId>,
+    /// Where hooks are at work.
+    at_work: AtWork,
     /// Whether the secondaries serve what is published.
     pub(crate) secondaries: bool,
     /// Whether the reference targets answer.
@@ -85,6 +88,7 @@ impl World {
             .map(|name| (name.clone(), Verdict::Good))
             .collect();
         let mut world = World {
+            at_work: AtWork::of(&disk),
             engine: Engine::new(policy.clone(), disk.clone(), now),
             policy,
             now,
@@ -133,6 +137,7 @@ impl World {
         self.now.mono = Mono(secs(1000));
         self.serials.restart(self.now.wall);
         self.arrived.clear();
+        self.at_work = AtWork::of(&self.disk);
         self.dns = self
             .disk
             .services
@@ -321,6 +326,8 @@ impl World {
     }
 
     fn hear(&mut self, event: Event) {
+        self.at_work
+            .hear(&event, &self.policy, &self.engine, self.now);
         if let Event::OperationBegan {
             id,
             service,
