@@ -209,6 +209,13 @@ impl Engine {
             // The journal contradicts the plan: nothing may be run on its word.
             operation.phase = Phase::NeedsHuman(damaged(&step));
         }
+        let known = &mut operation.tasks[task];
+        if known.status.is_running() {
+            state.running_since.insert(task, now.mono);
+        } else if let Some(since) = state.running_since.remove(&task) {
+            let took = now.mono.since(since).as_millis();
+            known.took_ms = Some(u64::try_from(took).unwrap_or(u64::MAX));
+        }
         if let TaskStatus::Retrying { at, .. } = &operation.tasks[task].status {
             let pause = at.since(now.wall).min(crate::runbook::LONGEST_PAUSE);
             state.pauses.insert(task, now.mono + pause);

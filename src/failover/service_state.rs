@@ -27,6 +27,8 @@ pub(super) struct ServiceState {
     pub(super) verification: Option<Verification>,
     /// The wait step under way.
     pub(super) waiting: Option<Waiting>,
+    /// Since when the tasks under way run. The calendar, which their journal keeps, may be set.
+    pub(super) running_since: BTreeMap<usize, Mono>,
     /// When the runs under way are given up, by task.
     pub(super) give_up_at: BTreeMap<usize, Mono>,
     /// When the pauses before another run are over, by task.
@@ -47,6 +49,7 @@ impl ServiceState {
             tense_until: None,
             verification: None,
             waiting: None,
+            running_since: BTreeMap::new(),
             give_up_at: BTreeMap::new(),
             pauses: BTreeMap::new(),
             drained_at: None,
@@ -74,6 +77,7 @@ impl ServiceState {
     pub(super) fn forget_tasks(&mut self) {
         self.verification = None;
         self.waiting = None;
+        self.running_since.clear();
         self.give_up_at.clear();
         self.pauses.clear();
     }

@@ -26,7 +26,8 @@ pub struct Task {
     /// with the time that is left: a deadline never grows.
     #[serde(default)]
     pub deadline: Option<Wall>,
-    /// How long its latest run took, in milliseconds, once it has ended.
+    /// How long its latest run took by the monotonic clock, in milliseconds, once it has ended and
+    /// somebody saw it begin and end.
     #[serde(default)]
     pub took_ms: Option<u64>,
     /// How often its run has failed, forward or on the way back: what `retries` counts.
@@ -198,8 +199,7 @@ impl Task {
             ) => self.failures = self.failures.saturating_add(1),
             _ => {}
         }
-        let took = u64::try_from(at.since(self.since).as_millis()).unwrap_or(u64::MAX);
-        self.took_ms = (self.status.is_running() && !next.is_running()).then_some(took);
+        self.took_ms = None;
         if let TaskStatus::Started { deadline } | TaskStatus::Undoing { deadline } = next {
             self.deadline = Some(deadline);
         }

@@ -396,11 +396,67 @@ fn a_clock_that_leaps_while_a_step_runs_makes_its_time_neither_longer_nor_shorte
         }
         let took = world.now.mono.since(began);
         assert_eq!(took, secs(30), "the clock set by {hours} h in the wait");
+        assert_eq!(operation(&world).tasks[0].took_ms, Some(30_000));
 
         set_calendar(&mut world, -hours);
         assert_eq!(finish(&mut world), Phase::Completed, "set by {hours} h");
         let runs = world.hook_log().len();
         assert_eq!(runs, 7, "no program runs twice: {:?}", world.hook_log());
+    }
+}
+
+#[test]
+fn a_clock_that_leaps_in_the_pause_before_another_run_makes_it_neither_longer_nor_shorter() {
+    for hours in [-5, 5] {
+        let mut world = world(with_retries(2));
+        fail(&mut world, 2);
+        begin(&mut world);
+        while world.hook_log().len() < 2 {
+            world.round();
+        }
+        // The second run takes a second; the pause behind it is the second, of 8.
+        world.rounds(3);
+        let began = world.now.mono;
+        set_calendar(&mut world, hours);
+        while world.hook_log().len() < 3 {
+            world.round();
+        }
+        let took = world.now.mono.since(began);
+        assert_eq!(took, secs(1 + 8 - 3), "set by {hours} h in the pause");
+        assert_eq!(finish(&mut world), Phase::Completed, "set by {hours} h");
+    }
+}
+
+#[test]
+fn a_clock_that_leaps_in_a_verification_makes_its_time_neither_longer_nor_shorter() {
+    for hours in [-5, 5] {
+        let mut plan = document_order(AfterCrash::Retry);
+        change(&mut plan, "verify", |step| step.timeout = secs(20));
+        let mut world = world(plan);
+        world.see("p2", Verdict::Good);
+        begin(&mut world);
+        let verify = 5;
+        let state = |world: &World| {
+            let tasks = operation(world).tasks;
+            tasks.into_iter().find(|task| task.step == verify).unwrap()
+        };
+        while !state(&world).status.is_running() {
+            // From its services' start on they hang.
+            if world.hook_log().len() > 4 {
+                world.see("p2", Verdict::Hung);
+            }
+            world.round();
+        }
+        let began = world.now.mono;
+        world.rounds(5);
+        set_calendar(&mut world, hours);
+        while state(&world).status.is_running() {
+            world.round();
+        }
+        let took = world.now.mono.since(began);
+        assert_eq!(took, secs(20), "set by {hours} h in the verification");
+        assert_eq!(state(&world).took_ms, Some(20_000));
+        assert!(matches!(finish(&mut world), Phase::Halted(_)));
     }
 }
 
