@@ -21,6 +21,7 @@
 mod exec;
 mod held;
 mod look;
+mod phases;
 mod prober;
 pub mod reference;
 mod scan;
@@ -33,6 +34,7 @@ mod watch;
 mod xmpp;
 
 pub use look::{Look, Phase, look};
+pub use phases::PHASES;
 pub use prober::{ProbeError, Prober};
 pub use spec::{Assignment, Kind, ProbeSpec, Roots};
 pub use tls::RootsError;

@@ -6,12 +6,14 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use thiserror::Error;
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
 use super::look::Target;
+use super::phases::PhaseTimes;
 use super::schedule::{Schedule, Timing};
 use super::spec::{Assignment, Kind, Roots};
 use super::thread::Thread;
@@ -59,6 +61,7 @@ struct Running {
     holds: bool,
     asked: Arc<Notify>,
     ends: Arc<AtomicU64>,
+    phases: Arc<PhaseTimes>,
     task: JoinHandle<()>,
 }
 
@@ -152,6 +155,13 @@ impl Prober {
         ends.filter(|end| *end > 0).min().map(Wall)
     }
 
+    /// How long each step of a probe's looks took when it was last taken.
+    #[must_use]
+    pub fn phases(&self, endpoint: &Endpoint, probe: ProbeIndex) -> Vec<(&'static str, Duration)> {
+        let running = self.watches.get(&(endpoint.clone(), probe));
+        running.map_or_else(Vec::new, |running| running.phases.latest())
+    }
+
     /// How many observations found no room in the channel since the start.
     #[must_use]
     pub fn dropped(&self) -> u64 {
@@ -176,6 +186,7 @@ impl Prober {
     ) -> Running {
         let asked = Arc::new(Notify::new());
         let ends = Arc::new(AtomicU64::new(0));
+        let phases = Arc::new(PhaseTimes::default());
         let spec = &assignment.spec;
         let timing = Timing {
             interval: spec.interval,
@@ -200,6 +211,7 @@ impl Prober {
             turn,
             asked: Arc::clone(&asked),
             ends: Arc::clone(&ends),
+            phases: Arc::clone(&phases),
             observations: self.observations.clone(),
             dropped: Arc::clone(&self.dropped),
         };
@@ -209,6 +221,7 @@ impl Prober {
             holds,
             asked,
             ends,
+            phases,
             task: self.thread.spawn(watch.run()),
         }
     }

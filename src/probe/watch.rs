@@ -11,6 +11,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::held::Held;
 use super::look::{self, Look, Target};
+use super::phases::PhaseTimes;
 use super::schedule::{LATE, Loss, Occasion, Schedule, Start};
 use super::xmpp::Stream;
 use crate::clock;
@@ -31,6 +32,8 @@ pub(super) struct Watch {
     pub(super) observations: mpsc::Sender<Observation>,
     /// When the certificate that was shown last ends, in milliseconds since 1970; 0 before.
     pub(super) ends: Arc<AtomicU64>,
+    /// How long the steps took.
+    pub(super) phases: Arc<PhaseTimes>,
     /// Observations that found no room.
     pub(super) dropped: Arc<AtomicU64>,
 }
@@ -139,6 +142,7 @@ impl Watch {
                 .handle_ended(start, begun.mono, ended.mono, None);
             return;
         }
+        self.phases.note(&look.phases);
         if let Some(end) = look.certificate_ends {
             self.ends.store(end.0, Ordering::Relaxed);
         }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::connections::Connections;
+use super::measure::{Measured, Measures};
 use super::notices::Notices;
 use super::seen::{Seen, Sighting};
 use crate::zone::Name;
@@ -88,6 +89,41 @@ impl Count {
     }
 }
 
+/// The same of each transport.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ByTransport<T> {
+    /// DNS over UDP.
+    pub udp: T,
+    /// DNS over TCP.
+    pub tcp: T,
+    /// DNS over TLS.
+    pub tls: T,
+    /// DNS over HTTPS.
+    pub https: T,
+    /// DNS over QUIC.
+    pub quic: T,
+}
+
+impl<T> ByTransport<T> {
+    /// Each with the name of its transport.
+    pub fn named(&self) -> [(&'static str, &T); 5] {
+        let ByTransport {
+            udp,
+            tcp,
+            tls,
+            https,
+            quic,
+        } = self;
+        [
+            ("udp", udp),
+            ("tcp", tcp),
+            ("tls", tls),
+            ("https", https),
+            ("quic", quic),
+        ]
+    }
+}
+
 /// The live form of [`Count`]. One writer each for UDP, so that no cache line is fought over.
 #[derive(Debug, Default)]
 #[repr(align(128))]
@@ -97,6 +133,8 @@ pub(super) struct Tally {
     pub(super) dropped: AtomicU64,
     pub(super) truncated: AtomicU64,
     pub(super) panics: AtomicU64,
+    /// By type, by RCODE, and how long it took.
+    pub(super) measures: Measures,
     /// Shared by all tallies of one set of listeners.
     pub(super) notices: Arc<Notices>,
     /// What secondaries asked for.
@@ -190,7 +228,10 @@ impl Tallies {
 
     /// A tally for one more UDP thread.
     pub(super) fn for_udp_thread(&self) -> Arc<Tally> {
-        let tally = Arc::new(Tally::sharing(&self.notices));
+        let tally = Arc::new(Tally {
+            measures: Measures::of_one_thread(),
+            ..Tally::sharing(&self.notices)
+        });
         self.udp
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -206,6 +247,22 @@ impl Tallies {
             tls: self.tls.count(),
             https: self.https.count(),
             quic: self.quic.count(),
+        }
+    }
+
+    /// What was asked and answered, now.
+    pub(super) fn measured(&self) -> ByTransport<Measured> {
+        let mut udp = Measured::default();
+        for tally in &*self.udp.lock().unwrap_or_else(PoisonError::into_inner) {
+            udp.add(&tally.measures.read());
+        }
+        let of = |lane: &Lane| lane.tally.measures.read();
+        ByTransport {
+            udp,
+            tcp: of(&self.tcp),
+            tls: of(&self.tls),
+            https: of(&self.https),
+            quic: of(&self.quic),
         }
     }
 

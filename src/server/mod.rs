@@ -22,6 +22,7 @@ mod encrypted;
 mod error;
 mod http;
 mod https;
+mod measure;
 mod notices;
 mod quic;
 mod reply;
@@ -36,8 +37,9 @@ mod udp;
 mod xdp;
 
 pub use certificate::{Certificate, CertificateState, Renewal};
-pub use counters::{Count, Counters};
+pub use counters::{ByTransport, Count, Counters};
 pub use error::{BindError, BindProblem};
+pub use measure::{LATENCY_BOUNDS, Measured, RCODES, TYPES};
 pub use notices::Notices;
 pub use seen::{Asked, Sighting};
 pub use spec::{EncryptedSpec, ListenSpec, LocalAddrs};
@@ -309,6 +311,12 @@ impl Serving {
         self.shared.tallies.counters()
     }
 
+    /// What was asked and answered since the bind: types, RCODEs, times.
+    #[must_use]
+    pub fn measured(&self) -> ByTransport<Measured> {
+        self.shared.tallies.measured()
+    }
+
     /// Stops: no new connection, then answers to all that was accepted, for three seconds at
     /// most. Returns the last counts.
     pub async fn shut_down(mut self) -> Counters {
@@ -415,8 +423,7 @@ impl Workers {
     }
 }
 
-/// Asks the engine for the answer to one message, and counts what is particular about it.
-/// `false` if nothing is to be sent.
+/// Asks the engine for the answer to one message, and counts both. `false` if nothing is to be sent.
 fn answer(
     snapshot: &Snapshot,
     query: &[u8],
@@ -424,7 +431,21 @@ fn answer(
     out: &mut Vec<u8>,
     tally: &Tally,
 ) -> bool {
-    answer_shorter(snapshot, query, asker, 0, out, tally)
+    let answered = answer_shorter(snapshot, query, asker, 0, out, tally);
+    note(query, answered.then_some(out), tally)
+}
+
+/// Counts what became of a message.
+fn note(query: &[u8], response: Option<&mut Vec<u8>>, tally: &Tally) -> bool {
+    // The TC bit (RFC 1035 section 4.1.1).
+    let truncated = |response: &[u8]| response.get(2).is_some_and(|flags| flags & 0x02 != 0);
+    if response.as_deref().is_some_and(|it| truncated(it)) {
+        bump(&tally.truncated, 1);
+    }
+    tally
+        .measures
+        .exchange(query, response.as_deref().map(Vec::as_slice));
+    response.is_some()
 }
 
 /// The same where no more than `room` octets can be sent at a time.
@@ -436,15 +457,15 @@ fn answer_within(
     out: &mut Vec<u8>,
     tally: &Tally,
 ) -> bool {
-    let answered = answer(snapshot, query, asker, out, tally);
-    if out.len() <= room {
-        return answered;
-    }
+    let mut answered = answer_shorter(snapshot, query, asker, 0, out, tally);
     // The client takes more than `room`, and we never send more than `most`: with the difference
     // between the two left out, the answer fits.
-    let most = usize::from(snapshot.settings().udp_payload);
-    let less = most.saturating_sub(room);
-    answer_shorter(snapshot, query, asker, less, out, tally) && out.len() <= room
+    if out.len() > room {
+        let most = usize::from(snapshot.settings().udp_payload);
+        let less = most.saturating_sub(room);
+        answered = answer_shorter(snapshot, query, asker, less, out, tally) && out.len() <= room;
+    }
+    note(query, answered.then_some(out), tally)
 }
 
 /// The same with `less` octets less than the client takes.
@@ -464,10 +485,5 @@ fn answer_shorter(
     if answered.is_err() {
         bump(&tally.panics, 1);
     }
-    let answered = answered.unwrap_or(false);
-    // The TC bit (RFC 1035 section 4.1.1).
-    if answered && out.get(2).is_some_and(|flags| flags & 0x02 != 0) {
-        bump(&tally.truncated, 1);
-    }
-    answered
+    answered.unwrap_or(false)
 }

@@ -87,9 +87,15 @@ impl Shared {
             now: clock::wall(),
             idle: None,
         };
+        let begun = clock::mono();
         let mut message = Vec::new();
-        let snapshot = self.snapshots.load();
-        answer(&snapshot, query, &asker, &mut message, tally).then_some(message)
+        let answered = {
+            let snapshot = self.snapshots.load();
+            answer(&snapshot, query, &asker, &mut message, tally)
+        };
+        let took = clock::mono().since(begun);
+        tally.measures.took(usize::from(answered), took);
+        answered.then_some(message)
     }
 }
 
@@ -189,8 +195,11 @@ impl Client<'_> {
                 Err(_) => return Ok(End::Silence),
             }
             loop {
-                let next = self.gather(&mut inbox, &mut outbox);
+                let begun = clock::mono();
+                let (answers, next) = self.gather(&mut inbox, &mut outbox);
                 outlet.send(&outbox).await?;
+                let took = clock::mono().since(begun);
+                self.tally.measures.took(answers, took);
                 outbox.clear();
                 match next {
                     Next::Gather => {}
@@ -238,7 +247,7 @@ impl Client<'_> {
     /// Answers whole queries into `outbox`, each message with its length before it, so that one
     /// write carries both (RFC 7766 section 8). All see one snapshot, which is let go of before
     /// anything is written.
-    fn gather(&self, inbox: &mut Inbox, outbox: &mut Vec<u8>) -> Next {
+    fn gather(&self, inbox: &mut Inbox, outbox: &mut Vec<u8>) -> (usize, Next) {
         let tally = self.tally;
         let snapshot = self.shared.snapshots.load();
         let asker = Asker {
@@ -247,25 +256,26 @@ impl Client<'_> {
             now: clock::wall(),
             idle: Some(self.shared.patience.query),
         };
-        let mut message = Vec::new();
+        let (mut message, mut answers) = (Vec::new(), 0);
         while outbox.len() < OUTBOX {
             let Some(query) = inbox.next() else {
-                return Next::Read;
+                return (answers, Next::Read);
             };
             bump(&tally.queries, 1);
             if is_request(query) {
-                return Next::Transfer(query.to_vec());
+                return (answers, Next::Transfer(query.to_vec()));
             }
             let answered = answer(&snapshot, query, &asker, &mut message, tally);
             let Some(length) = u16::try_from(message.len()).ok().filter(|_| answered) else {
                 bump(&tally.dropped, 1);
-                return Next::Close;
+                return (answers, Next::Close);
             };
             bump(&tally.responses, 1);
+            answers += 1;
             outbox.extend_from_slice(&length.to_be_bytes());
             outbox.extend_from_slice(&message);
         }
-        Next::Gather
+        (answers, Next::Gather)
     }
 }
 

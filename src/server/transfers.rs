@@ -18,7 +18,7 @@ use tokio::time::{sleep, timeout};
 
 use super::connections::Seat;
 use super::counters::{Tallies, Tally};
-use super::seen::{Asked, Seen};
+use super::seen::Asked;
 use super::stream::Outlet;
 use super::threads::{aside, in_spare_time};
 use crate::clock;
@@ -78,6 +78,7 @@ impl Receiver<'_> {
     where
         W: AsyncWrite + Unpin,
     {
+        self.tally.measures.exchange(query, None);
         let snapshot = self.snapshots.load_full();
         let mut out = Vec::new();
         let (message, signer) = match read_request(query, snapshot.keys(), clock::wall()) {
@@ -95,9 +96,10 @@ impl Receiver<'_> {
             signer,
             client: self.address,
         };
-        let size = match job.size(&self.tally.seen) {
+        let size = match job.size(self.tally) {
             Ok(size) => size,
             Err(denial) => {
+                self.tally.measures.transfer_refused();
                 outlet.send(&job.denied(denial)).await?;
                 return Ok(None);
             }
@@ -125,6 +127,7 @@ impl Receiver<'_> {
         W: AsyncWrite + Unpin,
     {
         let Ok(Ok(_turn)) = timeout(TURN, self.transfers.0.acquire()).await else {
+            self.tally.measures.transfer_refused();
             return outlet.send(&job.denied(Denial::TooMany)).await;
         };
         let mut pace = Pace::new(self.tallies);
@@ -163,8 +166,8 @@ pub(super) struct Job {
 }
 
 impl Job {
-    /// How much work it is; notes who asked.
-    fn size(&self, seen: &Seen) -> Result<Size, Denial> {
+    /// How much work it is; notes who asked, and counts it.
+    fn size(&self, tally: &Tally) -> Result<Size, Denial> {
         let Ok(request) = TransferRequest::read(&self.message) else {
             return Ok(Size::Small);
         };
@@ -174,7 +177,8 @@ impl Job {
             Kind::Full => Asked::Zone,
             Kind::Since(_) => Asked::Changes,
         };
-        seen.note(zone, self.client, asked, clock::wall());
+        tally.seen.note(zone, self.client, asked, clock::wall());
+        tally.measures.transfer(asked == Asked::Zone);
         Ok(if is_small(zone, &request) {
             Size::Small
         } else {

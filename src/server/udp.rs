@@ -20,6 +20,7 @@ use super::counters::{Tally, bump};
 use crate::answer::{Asker, Transport};
 use crate::clock;
 use crate::snapshot::Snapshot;
+use crate::time::Mono;
 
 /// So many full batches are answered before the stop is looked for; and so many at most after
 /// it, which is what the socket had accepted.
@@ -77,9 +78,11 @@ impl Worker {
 
     /// One batch: how many datagrams were received.
     fn turn(&self, batch: &mut Batch, snapshots: &ArcSwap<Snapshot>) -> usize {
+        let mut begun = Mono::default();
         let received = match batch.receive(self.socket.as_raw_fd(), |datagrams| {
             let snapshot = snapshots.load();
             let now = clock::wall();
+            begun = clock::mono();
             datagrams.answer_each(|query, client, out| {
                 let asker = Asker {
                     transport: Transport::Udp,
@@ -103,6 +106,9 @@ impl Worker {
         let sent = self.send(batch);
         bump(&self.tally.responses, sent);
         bump(&self.tally.dropped, received - sent);
+        // Once for all: what a clock costs for each would be a good part of an answer.
+        let took = clock::mono().since(begun);
+        self.tally.measures.took(batch.answers(), took);
         received
     }
 

@@ -101,7 +101,8 @@ impl Worker {
         // an older one.
         let mut loaded = None;
         let Turn { received, sent } = socket.turn(slabs, |mut frame| {
-            let (snapshot, now) = loaded.get_or_insert_with(|| (snapshots.load(), clock::wall()));
+            let (snapshot, now, _) =
+                loaded.get_or_insert_with(|| (snapshots.load(), clock::wall(), clock::mono()));
             let Ok(layout) = read(frame.octets()) else {
                 return false;
             };
@@ -120,6 +121,9 @@ impl Worker {
         bump(&tally.queries, received);
         bump(&tally.responses, sent);
         bump(&tally.dropped, received - sent);
+        if let Some((_, _, begun)) = loaded {
+            tally.measures.took(sent, clock::mono().since(begun));
+        }
         received
     }
 }
