@@ -81,6 +81,7 @@ pub mod http;
 pub mod ids;
 pub mod inquiry;
 pub mod lookup;
+pub mod metrics;
 pub mod notify;
 pub mod probe;
 pub mod runbook;

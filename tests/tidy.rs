@@ -111,6 +111,11 @@ const HOUSE: &[(&str, Kind, &[&str])] = &[
             "verify",
         ],
     ),
+    (
+        "metrics",
+        Io,
+        &["admin", "server", "failover", "health", "runbook", "clock"],
+    ),
     ("daemon", Io, EVERYTHING),
     ("cli", Io, EVERYTHING),
     ("main", Io, EVERYTHING),

@@ -101,6 +101,8 @@ pub struct Listen {
     pub xdp: Vec<String>,
     /// TLS, HTTPS and QUIC, if wanted.
     pub encrypted: Option<ListenEncrypted>,
+    /// Metrics over HTTP; empty: nowhere.
+    pub metrics: Vec<SocketAddr>,
     /// The control socket. Absolute.
     pub control: PathBuf,
 }
@@ -261,6 +263,7 @@ pub fn plain(listen: &[SocketAddr], zones: &[(String, PathBuf)]) -> Result<Confi
             dns: listen.to_vec(),
             xdp: Vec::new(),
             encrypted: None,
+            metrics: Vec::new(),
             control: CONTROL.into(),
         },
         settings: Arc::new(settings),
@@ -349,6 +352,7 @@ fn listen_of(spec: At<ListenSpec>, base: &Base, notes: &mut Notes) -> Option<Lis
         quic,
         certificate,
         key,
+        metrics,
         control,
     } = spec.value;
     let control = control.unwrap_or_else(|| At {
@@ -394,6 +398,7 @@ fn listen_of(spec: At<ListenSpec>, base: &Base, notes: &mut Notes) -> Option<Lis
         dns,
         xdp: interfaces(xdp, notes),
         encrypted,
+        metrics: addresses(metrics),
         control,
     })
 }

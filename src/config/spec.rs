@@ -45,6 +45,7 @@ pub(super) struct ListenSpec {
     pub(super) quic: Option<At<List<SocketAddr>>>,
     pub(super) certificate: Option<At<String>>,
     pub(super) key: Option<At<String>>,
+    pub(super) metrics: Option<At<List<SocketAddr>>>,
     pub(super) control: Option<At<String>>,
 }
 
@@ -212,6 +213,7 @@ impl FromToml for ListenSpec {
             quic: fields.get("quic"),
             certificate: fields.get("certificate"),
             key: fields.get("key"),
+            metrics: fields.get("metrics"),
             control: fields.get("control"),
         };
         fields.finish();

@@ -1,11 +1,13 @@
 //! Requests on their way to the core, and its answers on their way back.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
 use super::certificate;
 use super::keeper::Present;
+use super::measures;
 use super::plan::Draft;
 use super::reload::{self, Loaded};
 use super::start::Source;
@@ -13,6 +15,7 @@ use crate::admin::{Answer, Control, Peer, Request, Response};
 use crate::clock;
 use crate::failover::By;
 use crate::ids::{OperationId, PoolName, ServiceName};
+use crate::metrics::{self, Sight};
 use crate::runbook::Operation;
 use crate::server::Certificate;
 use crate::snapshot::Snapshot;
@@ -22,6 +25,8 @@ use crate::telemetry;
 pub(super) enum Message {
     /// Everything.
     Status(oneshot::Sender<Response>),
+    /// The same for the metrics.
+    Measures(oneshot::Sender<Box<Sight>>),
     /// Why a service stands as it stands.
     Explain(ServiceName, oneshot::Sender<Response>),
     /// What partners should see of a service.
@@ -187,5 +192,16 @@ impl Control for Desk {
                     .await
             }
         }
+    }
+}
+
+impl metrics::Source for Desk {
+    async fn sight(&self) -> Option<Sight> {
+        let (reply, sight) = oneshot::channel();
+        self.core.send(Message::Measures(reply)).await.ok()?;
+        let mut sight = *sight.await.ok()?;
+        let directory = PathBuf::from(&sight.status.store.path);
+        sight.files = measures::files(&directory).await;
+        Some(sight)
     }
 }

@@ -27,6 +27,7 @@ use crate::failover::{Action, Change, Engine, Input, Publication, ReferenceLook}
 use crate::health::Observation;
 use crate::hook::RunnerEvent;
 use crate::ids::{Endpoint, ServiceName};
+use crate::metrics::Moves;
 use crate::notify::Notifier;
 use crate::probe::{Prober, reference};
 use crate::runbook::Operation;
@@ -85,6 +86,8 @@ pub(super) struct Core {
     pub(super) silence: Silence,
     /// The latest operation of each service that ended since the start.
     pub(super) ended: BTreeMap<ServiceName, Operation>,
+    /// What operations have come to since the start.
+    pub(super) moves: Moves,
     /// Tells people.
     pub(super) courier: Courier,
     /// Which ends of certificates they were told.
@@ -244,6 +247,10 @@ impl Core {
     fn answer(&mut self, message: Message) {
         match message {
             Message::Status(reply) => send(reply, self.status(clock::now())),
+            Message::Measures(reply) => {
+                // Whoever asked may have gone.
+                let _ = reply.send(Box::new(self.sight(clock::now())));
+            }
             Message::Explain(service, reply) => send(reply, self.explain(clock::now(), &service)),
             Message::Draft(service, to, hurry, reply) => {
                 // Whoever asked may have gone.
@@ -327,6 +334,7 @@ impl Core {
                     self.note_ended(changes);
                 }
                 Action::Publish(service, publication) => {
+                    self.moves.published(&service, &publication);
                     wanted.publications.insert(service, publication);
                 }
                 Action::RunHook(call) => self.hooks.push(now.mono, *call),
@@ -336,6 +344,7 @@ impl Core {
                 Action::LookAtReferences(targets) => wanted.references.extend(targets),
                 Action::Tell(event) => {
                     telemetry::event(&event);
+                    self.moves.event(&event);
                     self.tell_people(alert::event(now.wall, &event));
                     self.keep_event(now, event);
                 }
@@ -347,6 +356,7 @@ impl Core {
     fn note_ended(&mut self, changes: Vec<Change>) {
         for change in changes {
             if let Change::Operation(operation) = change {
+                self.moves.ended(&operation);
                 self.ended.insert(operation.service.clone(), *operation);
             }
         }
@@ -420,6 +430,7 @@ impl Core {
     /// Serves a version that a visit brought.
     fn visited(&mut self, end: VisitEnd) {
         let now = clock::now();
+        let nothing_new = end.is_nothing_new();
         if let Some((origin, held, prepared)) = self.secondaries.visited(now, end) {
             let zone = Arc::clone(&held.zone);
             let worked = self.disk.failed().is_none();
@@ -427,7 +438,15 @@ impl Core {
             self.tell_of_the_disk(now, worked);
             self.tell_secondaries();
             let refused = refused.map(|error| error.to_string());
+            match refused {
+                None => self.moves.visits.taken += 1,
+                Some(_) => self.moves.visits.failed += 1,
+            }
             self.secondaries.published(now, &origin, held, refused);
+        } else if nothing_new {
+            self.moves.visits.current += 1;
+        } else {
+            self.moves.visits.failed += 1;
         }
     }
 

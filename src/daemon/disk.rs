@@ -6,11 +6,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::DaemonError;
+use crate::clock;
 use crate::failover::{Change, Memory, ServiceMemory};
 use crate::ids::{OperationId, ServiceName};
 use crate::runbook::Operation;
 use crate::secondary;
 use crate::store::{Store, StoreError, StoredHistory, Table, Write};
+use crate::time::Wall;
 use crate::zone::Name;
 
 /// The row of all overrides.
@@ -81,6 +83,8 @@ pub(super) struct Disk {
     /// Changes of the histories of zones that could not be written, in their order.
     histories: VecDeque<Write>,
     failed: Option<String>,
+    /// When something was last written.
+    written: Option<Wall>,
 }
 
 impl Disk {
@@ -90,6 +94,7 @@ impl Disk {
             unwritten: BTreeMap::new(),
             histories: VecDeque::new(),
             failed: None,
+            written: None,
         }
     }
 
@@ -101,6 +106,11 @@ impl Disk {
     /// Why nothing can be written, if it cannot.
     pub(super) fn failed(&self) -> Option<&str> {
         self.failed.as_deref()
+    }
+
+    /// When something was last written, since the start.
+    pub(super) fn written(&self) -> Option<Wall> {
+        self.written
     }
 
     /// Notes changes to be written by the next [`Disk::commit`].
@@ -195,6 +205,7 @@ impl Disk {
                 self.unwritten.clear();
                 self.histories.clear();
                 self.failed = None;
+                self.written = Some(clock::wall());
                 true
             }
             Err(error) => {

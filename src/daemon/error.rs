@@ -17,6 +17,9 @@ pub enum DaemonError {
     /// It cannot listen.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// Metrics cannot be served.
+    #[error(transparent)]
+    Metrics(#[from] crate::metrics::EndpointError),
     /// The state cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),

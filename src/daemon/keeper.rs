@@ -68,6 +68,11 @@ impl Keeper {
         self.scribe.as_ref().and_then(Scribe::failed)
     }
 
+    /// How many entries could not be kept since the start.
+    pub(super) fn lost(&self) -> u64 {
+        self.scribe.as_ref().map_or(0, Scribe::lost_in_all)
+    }
+
     /// The configuration changed: how everything stands is written down anew.
     pub(super) fn reconfigured(&mut self, policy: &Policy) {
         let endpoints: BTreeSet<_> = policy

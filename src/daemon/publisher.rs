@@ -14,11 +14,13 @@ use super::retired::Retired;
 use super::secondaries::Followed;
 use super::trial::{Touched, Trial};
 use crate::answer::compile;
+use crate::clock;
 use crate::config::{Config, Secondaries};
 use crate::failover::{Policy, Publication};
 use crate::ids::{Generation, Serial, ServerName, ServiceName};
 use crate::snapshot::{ServiceRecord, ServiceSpec, Settings, Snapshot, SnapshotSpec, Source};
 use crate::store::Counters;
+use crate::time::Wall;
 use crate::tsig::Keys;
 use crate::zone::{Name, Zone};
 
@@ -70,6 +72,8 @@ pub(super) struct Publisher {
     retired: Retired,
     digests: Digests,
     grown: Grown,
+    /// When the snapshot was swapped in.
+    swapped: Wall,
 }
 
 impl Ground {
@@ -232,6 +236,7 @@ impl Publisher {
             retired: Retired::default(),
             digests,
             grown,
+            swapped: clock::wall(),
         })
     }
 
@@ -273,6 +278,11 @@ impl Publisher {
     /// The number of the snapshot that answers.
     pub(super) fn generation(&self) -> Generation {
         self.snapshots.load().generation()
+    }
+
+    /// Since when it answers.
+    pub(super) fn swapped(&self) -> Wall {
+        self.swapped
     }
 
     /// The zones that are served, with the serial of each.
@@ -421,6 +431,7 @@ impl Publisher {
         }
         drop(before);
         self.retired.push(self.snapshots.swap(Arc::new(snapshot)));
+        self.swapped = clock::wall();
     }
 
     /// At an orderly end: what is left of the reserved blocks is given back.

@@ -32,6 +32,8 @@ pub(super) struct Scribe {
     queue: SyncSender<Order>,
     /// Entries that were not taken since the last one that was.
     lost: u64,
+    /// All that were lost since the start.
+    lost_in_all: u64,
     desk: Archive,
 }
 
@@ -64,6 +66,7 @@ impl Scribe {
         Ok(Scribe {
             queue,
             lost: 0,
+            lost_in_all: 0,
             desk,
         })
     }
@@ -76,14 +79,23 @@ impl Scribe {
                 Ok(()) => self.lost = 0,
                 Err(_) => {
                     self.lost += 1;
+                    self.lost_in_all += 1;
                     return;
                 }
             }
         }
         match self.queue.try_send(Order::Write(at, Box::new(entry))) {
             Ok(()) => {}
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => self.lost += 1,
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
+                self.lost += 1;
+                self.lost_in_all += 1;
+            }
         }
+    }
+
+    /// How many entries were lost since the start.
+    pub(super) fn lost_in_all(&self) -> u64 {
+        self.lost_in_all
     }
 
     /// For whoever reads.

@@ -78,6 +78,13 @@ pub(super) struct VisitEnd {
     result: Result<Taken, Failure>,
 }
 
+impl VisitEnd {
+    /// Whether a primary said that there is nothing new.
+    pub(super) fn is_nothing_new(&self) -> bool {
+        matches!(self.result, Ok(Taken::Current))
+    }
+}
+
 enum Taken {
     Current,
     Version {

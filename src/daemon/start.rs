@@ -30,6 +30,7 @@ use crate::failover::{Engine, Memory, Publication};
 use crate::health::Observation;
 use crate::hook::{Runner, RunnerEvent};
 use crate::ids::{Generation, ProbeIndex, ServiceName};
+use crate::metrics::{self, Moves};
 use crate::notify::Notifier;
 use crate::probe::{Assignment, Prober};
 use crate::server::{Bound, EncryptedSpec, ListenSpec, LocalAddrs, Notices};
@@ -75,6 +76,8 @@ pub struct Options {
 pub struct Ready {
     /// Where, with the ports that it really has.
     pub addresses: LocalAddrs,
+    /// Where metrics are served.
+    pub metrics: Vec<SocketAddr>,
 }
 
 /// Runs until `shutdown` is ready. Needs a multi-threaded runtime with time and IO.
@@ -93,6 +96,7 @@ pub struct Prepared {
     config: Config,
     bound: Bound,
     control: Option<ControlSocket>,
+    metrics: metrics::Endpoint,
 }
 
 /// Reads the configuration, and binds and opens all that takes rights. It starts no thread: what
@@ -109,6 +113,7 @@ pub fn prepare(options: Options) -> Result<Prepared, DaemonError> {
         Source::File(_) => Some(ControlSocket::bind(&config.listen.control)?),
         Source::Plain { .. } => None,
     };
+    let metrics = metrics::Endpoint::bind(&config.listen.metrics)?;
     Ok(Prepared {
         source,
         ready,
@@ -116,6 +121,7 @@ pub fn prepare(options: Options) -> Result<Prepared, DaemonError> {
         config,
         bound,
         control,
+        metrics,
     })
 }
 
@@ -137,6 +143,7 @@ impl Prepared {
             certificate: listeners.certificate(),
             core: messages,
         };
+        let measured = desk.clone();
         let (stop, stopped) = watch::channel(false);
         let notices = listeners.notices();
         let opened = open(
@@ -163,12 +170,15 @@ impl Prepared {
             let snapshots = core.publisher.snapshots();
             core.notifier = Some(Notifier::start(snapshots, &addresses.dns));
             core.silence.begin(clock::mono());
-            telemetry::ready(&texts(&addresses));
+            telemetry::ready(&texts(&addresses, self.metrics.addresses()));
             if let Some(ready) = self.ready {
                 // Whoever waited for it may have gone.
-                let _ = ready.send(Ready { addresses });
+                let metrics = self.metrics.addresses().to_vec();
+                let _ = ready.send(Ready { addresses, metrics });
             }
+            let scraped = tokio::spawn(self.metrics.serve(measured));
             core.run(&mut inbox, &mut shutdown).await;
+            scraped.abort();
         }
         stop.send_replace(true);
         if let Some(control) = control {
@@ -197,12 +207,14 @@ fn load(source: &Source) -> Result<Config, DaemonError> {
     }
 }
 
-fn texts(addresses: &LocalAddrs) -> Vec<String> {
+fn texts(addresses: &LocalAddrs, metrics: &[SocketAddr]) -> Vec<String> {
     let dns = addresses.dns.iter().map(ToString::to_string);
     let tls = addresses.tls.iter().map(|at| format!("{at} (TLS)"));
     let https = addresses.https.iter().map(|at| format!("{at} (HTTPS)"));
     let quic = addresses.quic.iter().map(|at| format!("{at} (QUIC)"));
-    dns.chain(tls).chain(https).chain(quic).collect()
+    let metrics = metrics.iter().map(|at| format!("{at} (metrics)"));
+    let all = dns.chain(tls).chain(https).chain(quic);
+    all.chain(metrics).collect()
 }
 
 fn listen_spec(config: &Config) -> ListenSpec {
@@ -264,6 +276,7 @@ async fn open(
     let courier = Courier::start(&config.alerts, telemetry::receiver);
     let core = Core {
         keeper: Keeper::open(&config, has_state, started, &mut notices),
+        moves: Moves::new(engine.published()),
         engine,
         config,
         disk,

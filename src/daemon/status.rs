@@ -29,6 +29,11 @@ const HOUR: std::time::Duration = std::time::Duration::from_secs(3600);
 impl Core {
     /// Everything, at this moment.
     pub(super) fn status(&self, now: Now) -> Response {
+        Response::Ok(Answer::Status(Box::new(self.whole_status(now))))
+    }
+
+    /// The same for whoever goes on with it.
+    pub(super) fn whole_status(&self, now: Now) -> Status {
         let services: Vec<ServiceStatus> = self
             .engine
             .policy()
@@ -36,7 +41,7 @@ impl Core {
             .keys()
             .filter_map(|name| self.service(now, name))
             .collect();
-        let status = Status {
+        Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             started: self.started.wall,
@@ -61,8 +66,7 @@ impl Core {
             counters: self.counters(),
             certificate: self.certificate.as_deref().map(certificate::status),
             alerts: self.told_people(),
-        };
-        Response::Ok(Answer::Status(Box::new(status)))
+        }
     }
 
     /// One service alone.

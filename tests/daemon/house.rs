@@ -244,6 +244,11 @@ failback = "manual"
         serde_json::from_slice(&output.stdout).unwrap_or_default()
     }
 
+    /// Where it answers.
+    pub(crate) fn dns(&self) -> SocketAddr {
+        self.dns
+    }
+
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.path("log")).unwrap()
     }

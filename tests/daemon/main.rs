@@ -10,6 +10,7 @@ mod alerts;
 mod crashes;
 mod history;
 mod house;
+mod metrics;
 mod orders;
 mod settings;
 mod standing;
