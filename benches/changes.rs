@@ -1,12 +1,13 @@
 //! From the operator's command to the changed answer on the wire, beside NSD, Knot and gdnsd:
-//! `cargo bench --bench changes [-- --rounds N --names N]`.
+//! `cargo bench --bench changes [-- --rounds N --names N --zones N]`.
 //!
 //! An SRV set changes the order of its two targets: at switchback by `pin`, which moves the
 //! service to its other pool; at the others by a new zone file, written before the time begins, and
 //! the command that has it read. The time runs from before the command is started to the first
 //! changed answer, asked for without a pause. Each change is put to each server in turn, with a
-//! small zone and with a large one. It fails if a change does not come; times are printed and
-//! never fail it.
+//! small zone and with a large one. `order` is the same without a command: what switchback's control
+//! socket is told. Last, a pool that many zones share is moved. It fails if a change does not come;
+//! times are printed and never fail it.
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,
@@ -15,6 +16,8 @@
 
 #[path = "shared/arguments.rs"]
 mod arguments;
+#[path = "changes/customers.rs"]
+mod customers;
 #[path = "../tests/shared/programs.rs"]
 mod programs;
 
@@ -152,18 +155,19 @@ fn main() -> ExitCode {
                 }
             }
         }
-        for (one, times) in &mut running {
+        let switchback = running.iter().find(|(one, _)| !one.server.reads_file);
+        let ordered = switchback.map(|(one, _)| one.order(rounds));
+        let commanded = running
+            .into_iter()
+            .map(|(one, times)| (one.server.name, times));
+        for (name, mut times) in commanded.chain(ordered.map(|times| ("order", times))) {
             times.sort();
-            let at = |at: usize| times.get(at).map_or(f64::NAN, |it| it.as_secs_f64() * 1e3);
-            println!(
-                "{:<12} {:>8.2} {:>8.2} {:>8.2}",
-                one.server.name,
-                at(times.len() / 2),
-                at(0),
-                at(times.len().saturating_sub(1))
-            );
+            let (median, least, most) = middle(&times);
+            println!("{name:<12} {median:>8.2} {least:>8.2} {most:>8.2}");
         }
     }
+    let (few, many) = (or("--few-zones", 1000, 10), or("--zones", 100_000, 100));
+    whole &= customers::compare(few, many, rounds);
     if whole {
         ExitCode::SUCCESS
     } else {
@@ -237,24 +241,47 @@ impl Running {
         took
     }
 
-    /// The target that clients take first, by the answer of now.
-    fn first_target(&self) -> Option<String> {
-        let mut packet = vec![0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
-        let owner: Name = OWNER.parse().unwrap();
-        packet.extend_from_slice(owner.wire());
-        packet.extend([0, 33, 0, 1]);
-        self.socket.send(&packet).ok()?;
-        let mut answer = [0; 1500];
-        let length = self.socket.recv(&mut answer).ok()?;
-        let message = Message::from_vec(&answer[..length]).ok()?;
-        let targets = message.answers.iter().filter_map(|record| {
-            let RData::SRV(srv) = &record.data else {
-                return None;
-            };
-            Some((srv.priority, srv.target.to_string()))
-        });
-        targets.min().map(|(_, target)| target)
+    /// As [`Running::change`], told to the control socket.
+    fn order(&self, rounds: usize) -> Vec<Duration> {
+        let control = self.folder.path().join("control.sock");
+        // The last change that was commanded was that of round `rounds`.
+        (rounds + 1..=2 * rounds)
+            .filter_map(|round| customers::order(&control, &self.socket, OWNER, round))
+            .collect()
     }
+
+    fn first_target(&self) -> Option<String> {
+        first_target(&self.socket, OWNER)
+    }
+}
+
+/// The target that clients take first, by the answer of now.
+fn first_target(socket: &UdpSocket, owner: &str) -> Option<String> {
+    let mut packet = vec![0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    let owner: Name = owner.parse().unwrap();
+    packet.extend_from_slice(owner.wire());
+    packet.extend([0, 33, 0, 1]);
+    socket.send(&packet).ok()?;
+    let mut answer = [0; 1500];
+    let length = socket.recv(&mut answer).ok()?;
+    let message = Message::from_vec(&answer[..length]).ok()?;
+    let targets = message.answers.iter().filter_map(|record| {
+        let RData::SRV(srv) = &record.data else {
+            return None;
+        };
+        Some((srv.priority, srv.target.to_string()))
+    });
+    targets.min().map(|(_, target)| target)
+}
+
+/// Median, least and most of sorted times, in milliseconds.
+fn middle(times: &[Duration]) -> (f64, f64, f64) {
+    let at = |at: usize| times.get(at).map_or(f64::NAN, |it| it.as_secs_f64() * 1e3);
+    (
+        at(times.len() / 2),
+        at(0),
+        at(times.len().saturating_sub(1)),
+    )
 }
 
 /// Writes the zone with a serial, whose lowest bit says which target comes first.
