@@ -32,6 +32,8 @@ pub(crate) struct Workload {
     pub(crate) title: String,
     /// Whether each query has the server's cookie with it.
     pub(crate) cookie: bool,
+    /// Whether each query wants signatures (DO, RFC 3225); the zones have none.
+    pub(crate) dnssec_ok: bool,
     /// Whether the answers come with the AA bit; those of a referral do not.
     pub(crate) authoritative: bool,
     /// Whether dnsperf asks the same as well.
@@ -58,6 +60,10 @@ pub(crate) fn settings(names: usize) -> Vec<Setting> {
                 Workload::new("srv", "one SRV, EDNS, additional records", vec![srv()])
                     .with_dnsperf(),
                 Workload::new("mix", "SRV, A, AAAA, NODATA", mix()).with_dnsperf(),
+                Workload {
+                    dnssec_ok: true,
+                    ..Workload::new("do", "the same with DO", mix())
+                },
                 Workload::new(
                     "nxdomain",
                     "NXDOMAIN, random names",
@@ -109,6 +115,7 @@ impl Workload {
             name,
             title: title.to_owned(),
             cookie: false,
+            dnssec_ok: false,
             authoritative: true,
             dnsperf: false,
             asked,
@@ -125,7 +132,12 @@ impl Workload {
     /// The queries, each with EDNS, and with this cookie if there is one.
     pub(crate) fn questions(&self, cookie: Option<&[u8]>) -> Vec<Question> {
         let of = |asked: &Asked| {
-            let wire = query(&asked.name, asked.qtype, cookie);
+            let mut wire = query(&asked.name, asked.qtype, cookie);
+            if self.dnssec_ok {
+                let name: Name = asked.name.parse().unwrap();
+                // Header, question; of OPT the root, type, class, extended rcode and version.
+                wire[12 + name.wire().len() + 4 + 7] |= 0x80;
+            }
             let random = match asked.name.starts_with(RANDOM) {
                 true => 13..13 + RANDOM.len(),
                 false => 0..0,
