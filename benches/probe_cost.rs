@@ -19,6 +19,7 @@ use switchback::clock;
 use switchback::health::Verdict;
 use switchback::ids::{Endpoint, ProbeIndex};
 use switchback::probe::{Assignment, Kind, ProbeSpec, Prober, Roots};
+use switchback::programs::Hands;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 const SERVERS: u16 = 1000;
@@ -202,7 +203,7 @@ async fn measure(
         })
         .collect();
     let (sender, mut observations) = tokio::sync::mpsc::channel(4096);
-    let prober = Prober::start(assignments, sender)?;
+    let prober = Prober::start(assignments, sender, Hands::default())?;
     let warm = clock::mono() + Duration::from_secs(3);
     while clock::mono() < warm {
         observations.recv().await.ok_or("the prober ended")?;

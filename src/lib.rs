@@ -38,6 +38,7 @@
 //! | [`files`] | files of others, read with limits |
 //! | [`certificate`] | our certificate and its key, which must fit |
 //! | [`store`] | the durable state; serials that never go back |
+//! | [`programs`] | begins programs for a daemon that may not |
 //! | [`probe`] | looks at the edges |
 //! | [`http`] | one HTTP request, within a deadline |
 //! | [`hook`] | runs the programs of a runbook, in a process of their own |
@@ -84,6 +85,7 @@ pub mod lookup;
 pub mod metrics;
 pub mod notify;
 pub mod probe;
+pub mod programs;
 pub mod runbook;
 pub mod scenario;
 pub mod secondary;

@@ -36,6 +36,7 @@ fn request(at: SocketAddr) -> Request {
         content_type: "application/json",
         signature: None,
         roots: Roots::System,
+        addresses: Vec::new(),
         timeout: LONG,
     }
 }

@@ -13,6 +13,7 @@ use rustls::pki_types::PrivateKeyDer;
 use switchback::clock;
 use switchback::health::{Layer, Verdict};
 use switchback::probe::{Kind, ProbeError, ProbeSpec, Prober, Roots, look, reference};
+use switchback::programs::Hands;
 use switchback::runbook::Command;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -366,7 +367,7 @@ async fn roots_that_cannot_be_had_are_all_named_at_once() {
         })
         .to_vec();
     let (sender, _observations) = tokio::sync::mpsc::channel(1);
-    let error: ProbeError = Prober::start(assignments, sender).unwrap_err();
+    let error: ProbeError = Prober::start(assignments, sender, Hands::default()).unwrap_err();
     let text = error.to_string();
     assert_eq!(text.lines().count(), 2, "{text}");
     assert!(

@@ -10,6 +10,7 @@ use switchback::clock;
 use switchback::health::{Observation, Verdict};
 use switchback::ids::{Endpoint, ProbeIndex};
 use switchback::probe::{Assignment, Kind, ProbeSpec, Prober, Roots};
+use switchback::programs::Hands;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{broadcast, mpsc};
@@ -140,7 +141,12 @@ const RARELY: Duration = Duration::from_secs(3600);
 async fn a_killed_edge_is_known_by_its_held_stream_long_before_the_next_look() {
     let edge = Edge::start().await;
     let (sender, mut seen) = mpsc::channel(16);
-    let prober = Prober::start(vec![watched(edge.at, RARELY, true)], sender).unwrap();
+    let prober = Prober::start(
+        vec![watched(edge.at, RARELY, true)],
+        sender,
+        Hands::default(),
+    )
+    .unwrap();
     edge.held(&mut seen).await;
     let killed = clock::mono();
     edge.kill().await;
@@ -162,7 +168,12 @@ async fn a_killed_edge_is_known_by_its_held_stream_long_before_the_next_look() {
 async fn a_bare_end_of_the_stream_is_confirmed_at_once_and_one_good_look_ends_it() {
     let edge = Edge::start().await;
     let (sender, mut seen) = mpsc::channel(16);
-    let prober = Prober::start(vec![watched(edge.at, RARELY, true)], sender).unwrap();
+    let prober = Prober::start(
+        vec![watched(edge.at, RARELY, true)],
+        sender,
+        Hands::default(),
+    )
+    .unwrap();
     edge.held(&mut seen).await;
     edge.fate.send(Fate::Fin).unwrap();
     assert_eq!(next(&mut seen).await.verdict, Verdict::Good);
@@ -175,7 +186,12 @@ async fn a_clean_timeout_and_a_flood_are_no_news_of_the_server() {
     for fate in [Fate::Timeout, Fate::Flood] {
         let edge = Edge::start().await;
         let (sender, mut seen) = mpsc::channel(16);
-        let prober = Prober::start(vec![watched(edge.at, RARELY, true)], sender).unwrap();
+        let prober = Prober::start(
+            vec![watched(edge.at, RARELY, true)],
+            sender,
+            Hands::default(),
+        )
+        .unwrap();
         edge.held(&mut seen).await;
         edge.fate.send(fate).unwrap();
         tokio::time::timeout(Duration::from_secs(20), async {
@@ -202,7 +218,7 @@ async fn an_address_has_one_look_and_one_held_stream_however_many_probes() {
         });
     }
     let (sender, mut seen) = mpsc::channel(64);
-    let prober = Prober::start(assignments, sender).unwrap();
+    let prober = Prober::start(assignments, sender, Hands::default()).unwrap();
     let mut looks = [0; 8];
     while looks.iter().any(|count| *count < 5) {
         let look = next(&mut seen).await;
@@ -225,7 +241,7 @@ async fn asked_for_looks_come_at_once_and_from_every_probe() {
         .collect::<Vec<_>>();
     let endpoint = assignments[0].endpoint.clone();
     let (sender, mut seen) = mpsc::channel(16);
-    let prober = Prober::start(assignments, sender).unwrap();
+    let prober = Prober::start(assignments, sender, Hands::default()).unwrap();
     let _first = (next(&mut seen).await, next(&mut seen).await);
     let asked = clock::mono();
     prober.look_now(&endpoint);
@@ -246,7 +262,7 @@ async fn an_unchanged_assignment_keeps_its_stream_and_a_removed_one_ends() {
         ..watched(other.at, RARELY, true)
     };
     let (sender, mut seen) = mpsc::channel(16);
-    let mut prober = Prober::start(vec![stays.clone(), goes], sender).unwrap();
+    let mut prober = Prober::start(vec![stays.clone(), goes], sender, Hands::default()).unwrap();
     let _both = (next(&mut seen).await, next(&mut seen).await);
     prober.reassign(vec![stays]).unwrap();
     tokio::time::timeout(Duration::from_secs(20), async {
@@ -266,7 +282,7 @@ async fn a_full_channel_drops_and_counts_and_never_blocks() {
     let edge = Edge::start().await;
     let often = watched(edge.at, Duration::from_millis(5), false);
     let (sender, mut seen) = mpsc::channel(1);
-    let prober = Prober::start(vec![often], sender).unwrap();
+    let prober = Prober::start(vec![often], sender, Hands::default()).unwrap();
     tokio::time::timeout(Duration::from_secs(20), async {
         let mut again = tokio::time::interval(Duration::from_millis(1));
         while prober.dropped() < 3 {

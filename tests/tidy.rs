@@ -44,13 +44,18 @@ const HOUSE: &[(&str, Kind, &[&str])] = &[
     ("certificate", Io, &["files"]),
     ("store", Io, &["failover", "runbook", "secondary", "zone"]),
     ("visit", Io, &["secondary", "tsig", "zone", "clock"]),
-    ("probe", Io, &["health", "runbook", "clock"]),
+    ("programs", Io, &[]),
+    ("probe", Io, &["health", "runbook", "programs", "clock"]),
     ("http", Io, &["clock"]),
-    ("hook", Io, &["failover", "runbook", "http", "clock"]),
+    (
+        "hook",
+        Io,
+        &["failover", "runbook", "http", "programs", "clock"],
+    ),
     (
         "courier",
         Io,
-        &["alert", "runbook", "http", "hook", "clock"],
+        &["alert", "runbook", "http", "hook", "programs", "clock"],
     ),
     (
         "config",

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use nix::unistd::{Uid, User};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
@@ -24,15 +23,17 @@ impl Peer {
         Peer { uid }
     }
 
-    /// The name of its account, else `uid 1000`.
-    pub async fn user(self) -> String {
+    /// The name of its account as `lookup` finds it, else `uid 1000`.
+    pub async fn user<L: Future<Output = Option<String>>>(
+        self,
+        lookup: impl FnOnce(u32) -> L,
+    ) -> String {
         let Some(uid) = self.uid else {
             return "an unknown user".to_owned();
         };
-        let lookup = tokio::task::spawn_blocking(move || User::from_uid(Uid::from_raw(uid)));
-        match timeout(LOOKUP_MAX, lookup).await {
-            Ok(Ok(Ok(Some(user)))) => user.name,
-            Ok(_) | Err(_) => format!("uid {uid}"),
+        match timeout(LOOKUP_MAX, lookup(uid)).await {
+            Ok(Some(name)) => name,
+            Ok(None) | Err(_) => format!("uid {uid}"),
         }
     }
 }

@@ -133,6 +133,9 @@ pub enum Command {
     /// Runs the daemon's hooks, in a process of its own; started by the daemon
     #[command(hide = true)]
     HookRunner,
+    /// Begins programs for the daemon, in a process of its own; started by the daemon
+    #[command(hide = true)]
+    Starter,
 }
 
 /// `switchback serve`.

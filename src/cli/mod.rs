@@ -74,6 +74,9 @@ pub fn main() -> ExitCode {
     if matches!(arguments.command, Command::HookRunner) {
         return wiring::hook_runner();
     }
+    if matches!(arguments.command, Command::Starter) {
+        return wiring::starter();
+    }
     let mut out = Out::new();
     let result = run(arguments.command, &mut out).and_then(|exit| {
         out.flush()?;
@@ -124,6 +127,6 @@ fn run(command: Command, out: &mut Out) -> Result<Exit, CommandError> {
         Command::DemoEdge(arguments) => demo::edge::run(&arguments, out),
         Command::Completions(arguments) => generate::completions(&arguments, out),
         Command::Man(arguments) => generate::man(&arguments, out),
-        Command::HookRunner => Ok(Exit::Well),
+        Command::HookRunner | Command::Starter => Ok(Exit::Well),
     }
 }

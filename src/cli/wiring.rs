@@ -167,3 +167,8 @@ fn spec_of(arguments: Probe) -> ProbeSpec {
 pub(super) fn hook_runner() -> ExitCode {
     crate::hook::runner::main()
 }
+
+/// The process that begins programs, which ends with its own exit code.
+pub(super) fn starter() -> ExitCode {
+    crate::programs::main()
+}

@@ -4,8 +4,8 @@
 //! and goes on: nothing here is ever waited for, so that a receiver that hangs or trickles delays
 //! its own alerts and nothing else.
 //!
-//! Programs are run by this process, in a process group of their own, and not by the hook runner:
-//! its places are for the hooks of a failover, and its journal for what must not be lost.
+//! Programs are begun by the starter ([`crate::programs`]) and not by the hook runner: its places
+//! are for the hooks of a failover, and its journal for what must not be lost.
 
 mod program;
 mod receiver;
@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 
 use crate::alert::{Alert, Change, Ledger, Next, State};
 use crate::clock;
+use crate::programs::Hands;
 
 /// What is called when the deliveries to a receiver begin to fail, with the reason, or work again.
 pub type Tell = fn(&str, Option<&str>);
@@ -27,6 +28,7 @@ pub type Tell = fn(&str, Option<&str>);
 #[derive(Debug)]
 pub struct Courier {
     tell: Tell,
+    hands: Hands,
     routes: Vec<Route>,
 }
 
@@ -52,9 +54,10 @@ impl Drop for Route {
 impl Courier {
     /// Delivers to these receivers. Needs a runtime with time and IO.
     #[must_use]
-    pub fn start(receivers: &[Receiver], tell: Tell) -> Courier {
+    pub fn start(receivers: &[Receiver], tell: Tell, hands: Hands) -> Courier {
         let mut courier = Courier {
             tell,
+            hands,
             routes: Vec::new(),
         };
         courier.adopt(receivers);
@@ -120,7 +123,8 @@ impl Courier {
 
     fn route(&self, receiver: &Receiver, shared: Arc<Shared>) -> Route {
         let receiver = Arc::new(receiver.clone());
-        let work = deliver_all(Arc::clone(&receiver), Arc::clone(&shared), self.tell);
+        let hands = self.hands.clone();
+        let work = deliver_all(Arc::clone(&receiver), Arc::clone(&shared), self.tell, hands);
         Route {
             receiver,
             shared,
@@ -133,12 +137,12 @@ fn lock(shared: &Shared) -> MutexGuard<'_, Ledger> {
     shared.ledger.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn deliver_all(receiver: Arc<Receiver>, shared: Arc<Shared>, tell: Tell) {
+async fn deliver_all(receiver: Arc<Receiver>, shared: Arc<Shared>, tell: Tell, hands: Hands) {
     loop {
         let next = lock(&shared).poll(clock::now());
         match next {
             Next::Deliver(message) => {
-                let result = receiver.deliver(&message).await;
+                let result = receiver.deliver(&hands, &message).await;
                 let change = lock(&shared).ended(clock::now(), result);
                 match change {
                     Some(Change::Fails(why)) => tell(&receiver.name, Some(&why)),

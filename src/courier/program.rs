@@ -6,27 +6,25 @@
 
 use std::io;
 use std::os::unix::process::ExitStatusExt as _;
-use std::process::{ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
 use tokio::io::AsyncWriteExt as _;
-use tokio::process::Child;
 
 use crate::alert::Message;
+use crate::programs::{Begun, Hands, What};
 use crate::runbook::Command;
 
 pub(super) async fn run(
+    hands: &Hands,
     command: &Command,
     message: &Message,
     body: &[u8],
     timeout: Duration,
 ) -> Result<(), String> {
     let program = command.0.first().map_or("", String::as_str);
-    let mut child = start(command, message).map_err(|error| format!("{program}: {error}"))?;
-    let _group = Group(child.id().and_then(|id| i32::try_from(id).ok()));
     let through = async {
+        let mut child = start(hands, command, message).await?;
         if let Some(mut stdin) = child.stdin.take() {
             // Who does not want to read it has said so by closing it.
             let _ = stdin.write_all(body).await;
@@ -44,27 +42,22 @@ pub(super) async fn run(
     }
 }
 
-fn start(command: &Command, message: &Message) -> io::Result<Child> {
-    let words = &command.0;
-    let (program, arguments) = words
-        .split_first()
-        .ok_or_else(|| io::Error::other("no program is configured"))?;
+async fn start(hands: &Hands, command: &Command, message: &Message) -> io::Result<Begun> {
     let alert = &message.alert;
     let service = alert.service.as_ref().map(ToString::to_string);
-    tokio::process::Command::new(program)
-        .args(arguments)
-        .env_clear()
-        .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
-        .env("SWITCHBACK_ALERT_ID", &message.id)
-        .env("SWITCHBACK_TOPIC", alert.topic.word())
-        .env("SWITCHBACK_SEVERITY", alert.severity.to_string())
-        .env("SWITCHBACK_SERVICE", service.unwrap_or_default())
-        .env("SWITCHBACK_TEXT", &alert.text)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .process_group(0)
-        .spawn()
+    let told = [
+        ("ALERT_ID", message.id.clone()),
+        ("TOPIC", alert.topic.word().to_owned()),
+        ("SEVERITY", alert.severity.to_string()),
+        ("SERVICE", service.unwrap_or_default()),
+        ("TEXT", alert.text.clone()),
+    ];
+    let environment = told.map(|(name, value)| (format!("SWITCHBACK_{name}"), value));
+    let alert = What::Alert {
+        words: command.0.clone(),
+        environment: environment.into(),
+    };
+    hands.begin(alert).await
 }
 
 fn ending(status: ExitStatus) -> String {
@@ -72,17 +65,5 @@ fn ending(status: ExitStatus) -> String {
         (Some(code), _) => format!("exit code {code}"),
         (None, Some(signal)) => format!("signal {signal}"),
         (None, None) => "an unknown end".to_owned(),
-    }
-}
-
-/// A process group that is killed when its run is over, however that came.
-struct Group(Option<i32>);
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Some(group) = self.0 {
-            // It may be empty: all the better.
-            let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
-        }
     }
 }

@@ -1,6 +1,7 @@
 //! One receiver, and one delivery to it.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -8,7 +9,8 @@ use serde::Serialize;
 use super::program;
 use crate::alert::{Alert, Message, Topic};
 use crate::hook;
-use crate::http;
+use crate::http::{self, HttpError, Target};
+use crate::programs::Hands;
 use crate::runbook::{Call, Command};
 
 /// The form of the JSON body.
@@ -82,7 +84,7 @@ impl Receiver {
     }
 
     /// Delivers one message.
-    pub(super) async fn deliver(&self, message: &Message) -> Result<(), String> {
+    pub(super) async fn deliver(&self, hands: &Hands, message: &Message) -> Result<(), String> {
         let body = Body {
             version: VERSION,
             host: host(),
@@ -91,16 +93,34 @@ impl Receiver {
         let body = serde_json::to_vec(&body).map_err(|error| error.to_string())?;
         match &self.to {
             Destination::Call(call) => {
-                let request = hook::request(call, body, message.id.clone(), self.timeout)?;
-                let response = http::send(request).await;
+                let mut request = hook::request(call, body, message.id.clone(), self.timeout)?;
+                let response = async {
+                    request.addresses = addresses(hands, &request.target).await?;
+                    http::send(request).await
+                };
+                let response = tokio::time::timeout(self.timeout, response).await;
+                let response =
+                    response.map_err(|_| format!("no answer within {:?}", self.timeout))?;
                 let response = response.map_err(|error| error.to_string())?;
                 response.accept(&call.expect)
             }
             Destination::Program(command) => {
-                program::run(command, message, &body, self.timeout).await
+                program::run(hands, command, message, &body, self.timeout).await
             }
         }
     }
+}
+
+/// Where a target is. The system is asked elsewhere: it may load modules for an answer.
+async fn addresses(hands: &Hands, target: &Target) -> Result<Vec<IpAddr>, HttpError> {
+    if let Ok(address) = target.host().parse() {
+        return Ok(vec![address]);
+    }
+    let found = hands.addresses(target.host()).await;
+    found.map_err(|error| HttpError::Name {
+        host: target.host().to_owned(),
+        why: error.to_string(),
+    })
 }
 
 fn host() -> String {

@@ -16,6 +16,7 @@ use crate::clock;
 use crate::failover::By;
 use crate::ids::{OperationId, PoolName, ServiceName};
 use crate::metrics::{self, Sight};
+use crate::programs::Hands;
 use crate::runbook::Operation;
 use crate::server::Certificate;
 use crate::snapshot::Snapshot;
@@ -60,6 +61,8 @@ pub(super) struct Desk {
     /// The certificate of the encrypted transports.
     pub(super) certificate: Option<Arc<Certificate>>,
     pub(super) core: mpsc::Sender<Message>,
+    /// Look up who gives orders.
+    pub(super) hands: Hands,
 }
 
 impl Desk {
@@ -185,7 +188,11 @@ impl Control for Desk {
                 if let Some(fault) = by.fault() {
                     return Response::error(fault);
                 }
-                let author = by.author(&peer.user().await);
+                let author = by.author(
+                    &peer
+                        .user(|uid| async move { self.hands.account(uid).await })
+                        .await,
+                );
                 let reason = by.reason.clone().unwrap_or_default();
                 let by = By { author, reason };
                 self.ask(|reply| Message::Order(Box::new(request), by, reply))

@@ -32,6 +32,9 @@ pub enum DaemonError {
     /// The hook runner cannot be started.
     #[error(transparent)]
     Hook(#[from] HookError),
+    /// The process that begins programs cannot be had.
+    #[error("the process that begins programs: {0}")]
+    Starter(std::io::Error),
     /// What would be published must not be.
     #[error("the zones cannot be served:\n{}", violations.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Guard {
@@ -51,7 +54,7 @@ pub enum DaemonError {
     /// Serials are used up and no more can be reserved.
     #[error(transparent)]
     Exhausted(#[from] crate::store::Exhausted),
-    /// Our own program cannot be found, to start the hook runner.
+    /// Our own program cannot be found, to start it again as a helper.
     #[error("the path of this program cannot be read: {0}; start it by its full path")]
     OwnPath(std::io::Error),
 }

@@ -28,11 +28,12 @@ use crate::config::{self, Config};
 use crate::courier::Courier;
 use crate::failover::{Engine, Memory, Publication};
 use crate::health::Observation;
-use crate::hook::{Runner, RunnerEvent};
+use crate::hook::{self, Runner, RunnerEvent};
 use crate::ids::{Generation, ProbeIndex, ServiceName};
 use crate::metrics::{self, Moves};
 use crate::notify::Notifier;
 use crate::probe::{Assignment, Prober};
+use crate::programs::{Charge, Hands, Starter};
 use crate::server::{Bound, EncryptedSpec, ListenSpec, LocalAddrs, Notices};
 use crate::store::{Counters, Opened, Store};
 use crate::telemetry;
@@ -97,6 +98,7 @@ pub struct Prepared {
     bound: Bound,
     control: Option<ControlSocket>,
     metrics: metrics::Endpoint,
+    starter: Option<Starter>,
 }
 
 /// Reads the configuration, and binds and opens all that takes rights. It starts no thread: what
@@ -114,6 +116,11 @@ pub fn prepare(options: Options) -> Result<Prepared, DaemonError> {
         Source::Plain { .. } => None,
     };
     let metrics = metrics::Endpoint::bind(&config.listen.metrics)?;
+    // It is there from the start, whether programs are configured or not: a reload may bring some.
+    let starter = match source {
+        Source::File(_) => Some(begin_starter(&config)?),
+        Source::Plain { .. } => None,
+    };
     Ok(Prepared {
         source,
         ready,
@@ -122,7 +129,20 @@ pub fn prepare(options: Options) -> Result<Prepared, DaemonError> {
         bound,
         control,
         metrics,
+        starter,
     })
+}
+
+fn begin_starter(config: &Config) -> Result<Starter, DaemonError> {
+    let exe = std::env::current_exe().map_err(DaemonError::OwnPath)?;
+    let runner = vec![exe.to_string_lossy().into_owned(), "hook-runner".to_owned()];
+    let charge = Charge {
+        runner,
+        greeting: hook::greeting(&config.state_dir, None).map_err(DaemonError::Starter)?,
+        programs: None,
+        identity: None,
+    };
+    Starter::begin(&exe, charge).map_err(DaemonError::Starter)
 }
 
 impl Prepared {
@@ -137,23 +157,24 @@ impl Prepared {
             telemetry::short_cut(state, state.outcome.is_ok());
         }
         let (messages, inbox_messages) = mpsc::channel(REQUESTS);
+        let hands = match self.starter {
+            Some(starter) => Hands::Starter(starter.attend().map_err(DaemonError::Starter)?),
+            None => Hands::default(),
+        };
         let has_state = matches!(self.source, Source::File(_));
         let desk = Desk {
             source: self.source,
             certificate: listeners.certificate(),
             core: messages,
+            hands: hands.clone(),
         };
         let measured = desk.clone();
         let (stop, stopped) = watch::channel(false);
         let notices = listeners.notices();
-        let opened = open(
-            self.config,
-            has_state,
-            self.started,
-            inbox_messages,
-            notices,
-        );
+        let ground = (self.config, has_state, self.started);
+        let opened = open(ground, inbox_messages, notices, hands.clone());
         let (mut core, mut inbox, first_start) = opened.await?;
+        let lost = tokio::spawn(async move { telemetry::alarm(&hands.lost().await) });
         let reloads = reload_on_hangup(desk.clone(), stopped.clone());
         core.certificate.clone_from(&desk.certificate);
         let renewals = desk.certificate.clone();
@@ -185,6 +206,7 @@ impl Prepared {
             let _ = control.await;
         }
         reloads.abort();
+        lost.abort();
         if let Some(renewals) = renewals {
             renewals.abort();
         }
@@ -236,11 +258,10 @@ fn listen_spec(config: &Config) -> ListenSpec {
 
 /// Opens the state and everything that works on it.
 async fn open(
-    config: Config,
-    has_state: bool,
-    started: Now,
+    (config, has_state, started): (Config, bool, Now),
     messages: mpsc::Receiver<super::control::Message>,
     of_primaries: Arc<Notices>,
+    hands: Hands,
 ) -> Result<(Core, Inbox, bool), DaemonError> {
     let (hook_events, hooks) = mpsc::channel(HOOK_EVENTS);
     let mut notices = Vec::new();
@@ -253,7 +274,7 @@ async fn open(
         let memory = read_memory(&store)?;
         deadlines = read_deadlines(&store)?;
         let counters = Counters::open(&store, started.wall)?;
-        let runner = start_runner(&config, hook_events).await?;
+        let runner = start_runner(&config, &hands, hook_events).await?;
         (Some(store), memory, Numbers::Reserved(counters), runner)
     } else {
         let numbers = Numbers::FromFiles(Generation(0));
@@ -270,10 +291,10 @@ async fn open(
         publications(&engine),
         &mut disk,
     )?;
-    let (prober, observations) = start_prober(&config)?;
+    let (prober, observations) = start_prober(&config, &hands)?;
     let (followers, followed) = followers::channel();
     let (references, answers) = mpsc::channel(64.max(4 * config.policy.references.len()));
-    let courier = Courier::start(&config.alerts, telemetry::receiver);
+    let courier = Courier::start(&config.alerts, telemetry::receiver, hands);
     let core = Core {
         keeper: Keeper::open(&config, has_state, started, &mut notices),
         moves: Moves::new(engine.published()),
@@ -312,12 +333,18 @@ async fn open(
     Ok((core, inbox, first_start))
 }
 
-fn start_prober(config: &Config) -> Result<(Prober, mpsc::Receiver<Observation>), DaemonError> {
+fn start_prober(
+    config: &Config,
+    hands: &Hands,
+) -> Result<(Prober, mpsc::Receiver<Observation>), DaemonError> {
     raise_open_files();
     let assignments = assignments(config);
     let room = OBSERVATIONS.max(OBSERVATIONS_EACH * assignments.len());
     let (sender, observations) = mpsc::channel(room);
-    Ok((Prober::start(assignments, sender)?, observations))
+    Ok((
+        Prober::start(assignments, sender, hands.clone())?,
+        observations,
+    ))
 }
 
 /// Raises the alarm about a state that was damaged, and gives it back for `status`.
@@ -331,8 +358,8 @@ fn set_aside(path: &Path) -> String {
 }
 
 /// A watched server takes up to three descriptors and a client one: the usual soft limit of 1024,
-/// which is there for programs that call `select()`, would end that at a few hundred. The runner
-/// was started before and keeps it, for hooks may be such programs.
+/// which is there for programs that call `select()`, would end that at a few hundred. The
+/// starter was begun before and keeps it, for hooks may be such programs.
 fn raise_open_files() {
     let raised = getrlimit(Resource::RLIMIT_NOFILE)
         .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
@@ -346,13 +373,13 @@ fn raise_open_files() {
 /// some. When this returns, no hook of an earlier run is alive.
 async fn start_runner(
     config: &Config,
+    hands: &Hands,
     events: mpsc::Sender<RunnerEvent>,
 ) -> Result<Option<Runner>, DaemonError> {
     if config.policy.services.is_empty() {
         return Ok(None);
     }
-    let exe = std::env::current_exe().map_err(DaemonError::OwnPath)?;
-    Ok(Some(Runner::start(&exe, &config.state_dir, events).await?))
+    Ok(Some(Runner::start(hands.clone(), events).await?))
 }
 
 /// What the engine publishes of each service.

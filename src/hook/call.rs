@@ -92,6 +92,7 @@ pub fn request(
             .ca_file
             .as_ref()
             .map_or(Roots::System, |file| Roots::File(file.into())),
+        addresses: Vec::new(),
         timeout,
     })
 }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -16,6 +15,7 @@ use tokio::time::timeout;
 use crate::clock;
 use crate::failover::{HookCall, HookEnd, HookOutcome, ProcessGroup};
 use crate::ids::OperationId;
+use crate::programs::Hands;
 use crate::time::Mono;
 
 use super::CALLS;
@@ -30,13 +30,10 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_
 #[derive(Debug, thiserror::Error)]
 pub enum HookError {
     /// The runner's process could not be made.
-    #[error("{}: the hook runner cannot be started: {source}: check the program and the limits on processes", exe.display())]
-    Start {
-        /// Our own program.
-        exe: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+    #[error(
+        "the hook runner cannot be started: {0}: check the program and the limits on processes"
+    )]
+    Start(#[source] io::Error),
     /// It did not answer as it should.
     #[error("hook runner: {0}")]
     Handshake(String),
@@ -99,22 +96,18 @@ pub struct Runner {
 }
 
 impl Runner {
-    /// Starts `exe hook-runner`. When it returns, no hook of an earlier run on `state_dir`
-    /// (which must exist) is alive.
+    /// Has the hook runner begun. When it returns, no hook of an earlier run on the directory of
+    /// its [`greeting`](super::greeting), which must exist, is alive.
     ///
     /// `events` should have room for 64 events; a full channel delays, and loses nothing.
     ///
     /// # Errors
     /// The process cannot be made, or hooks of an earlier run cannot be ended.
     pub async fn start(
-        exe: &Path,
-        state_dir: &Path,
+        hands: Hands,
         events: mpsc::Sender<RunnerEvent>,
     ) -> Result<Runner, HookError> {
-        let place = Place {
-            exe: exe.to_owned(),
-            state_dir: state_dir.to_owned(),
-        };
+        let place = Place { hands };
         let link = place.connect().await?;
         let shared = Arc::new(Mutex::new(Shared {
             up: true,
@@ -204,7 +197,7 @@ impl Keeper {
             };
             lock(&self.shared).up = false;
             // Whatever is left of it must not run beside its successor.
-            let _ = link.child.start_kill();
+            link.child.kill();
             let how = link.child.wait().await;
             let how = how.map_or_else(|error| error.to_string(), |status| status.to_string());
             self.report(RunnerEvent::RunnerLost {

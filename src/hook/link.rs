@@ -1,16 +1,15 @@
 //! One runner process, from the handshake to the farewell.
 
 use std::io;
-use std::path::PathBuf;
-use std::process::Stdio;
 use std::time::Duration;
 
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::net::unix::pipe;
 use tokio::time::timeout;
 
 use super::HookError;
-use super::lines::{Lines, write_line};
-use super::protocol::{First, FromRunner, PROTOCOL};
+use super::lines::Lines;
+use super::protocol::{FromRunner, PROTOCOL};
+use crate::programs::{Begun, Hands, What};
 
 /// A runner may first have to wait for its predecessor (10 s) and to end what that one left.
 const HANDSHAKE: Duration = Duration::from_secs(30);
@@ -20,46 +19,27 @@ const FAREWELL: Duration = Duration::from_secs(15);
 
 /// How a runner is started.
 pub(super) struct Place {
-    pub(super) exe: PathBuf,
-    pub(super) state_dir: PathBuf,
+    pub(super) hands: Hands,
 }
 
 /// A runner that has answered the handshake.
 pub(super) struct Link {
-    pub(super) child: Child,
-    pub(super) stdin: ChildStdin,
-    pub(super) lines: Lines<ChildStdout>,
+    pub(super) child: Begun,
+    pub(super) stdin: pipe::Sender,
+    pub(super) lines: Lines<pipe::Receiver>,
 }
 
 impl Place {
     /// A runner that holds the lock, with nothing of an earlier run alive.
     pub(super) async fn connect(&self) -> Result<Link, HookError> {
-        let start = |source| HookError::Start {
-            exe: self.exe.clone(),
-            source,
+        let begun = self.hands.begin(What::Runner).await;
+        let mut child = begun.map_err(HookError::Start)?;
+        let (Some(stdin), Some(output)) = (child.stdin.take(), child.output.take()) else {
+            return Err(HookError::Start(io::Error::other("no pipes")));
         };
-        // A group of its own: a ctrl-C at the terminal is for the daemon, which then ends the
-        // runner in order.
-        let mut child = Command::new(&self.exe)
-            .arg("hook-runner")
-            .current_dir("/")
-            .process_group(0)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(start)?;
-        let (Some(mut stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
-            return Err(start(io::Error::other("no pipes")));
-        };
-        let mut lines = Lines::new(stdout);
-        let hello = First::Hello {
-            protocol: PROTOCOL,
-            state_dir: self.state_dir.clone(),
-        };
-        let answer = timeout(HANDSHAKE, async {
-            write_line(&mut stdin, &hello).await?;
-            lines.next::<FromRunner>().await
-        });
+        let mut lines = Lines::new(output);
+        // It was greeted by whoever began it.
+        let answer = timeout(HANDSHAKE, lines.next::<FromRunner>());
         let why = match answer.await {
             Ok(Ok(Some(FromRunner::Ready { protocol: PROTOCOL }))) => {
                 return Ok(Link {
@@ -70,14 +50,11 @@ impl Place {
             }
             Ok(Ok(Some(FromRunner::Refused(why)))) => why,
             Ok(Ok(Some(other))) => format!("it answered {other:?}: restart the daemon"),
-            Ok(Ok(None)) => format!(
-                "it ended at once: see what `{} hook-runner` prints",
-                self.exe.display()
-            ),
+            Ok(Ok(None)) => "it ended at once: see what `switchback hook-runner` prints".to_owned(),
             Ok(Err(error)) => format!("its answer was no answer: {error}"),
             Err(_) => format!("no answer within {} s", HANDSHAKE.as_secs()),
         };
-        let _ = child.kill().await;
+        child.kill();
         Err(HookError::Handshake(why))
     }
 }
@@ -92,7 +69,7 @@ impl Link {
         } = self;
         drop((stdin, lines));
         if timeout(FAREWELL, child.wait()).await.is_err() {
-            let _ = child.kill().await;
+            child.kill();
         }
     }
 }

@@ -8,8 +8,9 @@
 //!   └ state.redb      └ runner.lock, runner.groups
 //! ```
 //!
-//! The daemon starts the **runner** before it drops its rights, and can then drop every one. For
-//! each call the runner starts a **launcher** in a new process group, notes the group in
+//! The **runner** is begun by the starter ([`crate::programs`]), as the user of hooks, and is told
+//! by it which programs and calls the configuration named when the daemon started: it does nothing
+//! else, whatever the daemon says. For each call the runner starts a **launcher** in a new process group, notes the group in
 //! `runner.groups`, tells the daemon, and only then gives the launcher the word to become the
 //! hook. So no instruction of a hook runs before its process group is written down.
 //!
@@ -61,9 +62,25 @@ pub fn environment(call: &HookCall) -> BTreeMap<String, String> {
 }
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use crate::failover::HookCall;
+use crate::runbook::Work;
+
+/// What a runner is told first, a line: where it keeps its lock and its groups, and what it may do,
+/// exactly so. `None`: whatever the daemon says.
+///
+/// # Errors
+/// A path that is not UTF-8.
+pub fn greeting(state_dir: &Path, works: Option<Vec<Work>>) -> std::io::Result<String> {
+    let hello = protocol::First::Hello {
+        protocol: protocol::PROTOCOL,
+        state_dir: state_dir.to_owned(),
+        works,
+    };
+    Ok(serde_json::to_string(&hello)? + "\n")
+}
 
 /// So long after SIGTERM a process group gets SIGKILL.
 pub const GRACE: Duration = Duration::from_secs(2);

@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::failover::{HookCall, HookEnd, ProcessGroup};
 use crate::ids::OperationId;
-use crate::runbook::Command;
+use crate::runbook::{Command, Work};
 
 /// Grows with every change of the lines below: the daemon of one release does not talk to the
 /// runner of another.
-pub(super) const PROTOCOL: u32 = 2;
+pub(super) const PROTOCOL: u32 = 3;
 
 /// A longer line is an error. (An [`HookEnd`] has 16 KiB of output; escaped, six times that.)
 pub(super) const LINE_BYTES: usize = 1 << 20;
@@ -45,12 +45,14 @@ impl RunKey {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum First {
-    /// The runner. From the daemon.
+    /// The runner. From whoever begins it, not from the daemon.
     Hello {
         /// [`PROTOCOL`] of the daemon.
         protocol: u32,
         /// Where the lock and the groups are kept.
         state_dir: PathBuf,
+        /// What it may do, exactly so; `None`: whatever the daemon says.
+        works: Option<Vec<Work>>,
     },
     /// A launcher: become this program. From the runner.
     Launch(Command),

@@ -16,12 +16,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 
-use crate::failover::{HookEnd, HookOutcome, ProcessGroup};
+use crate::failover::{HookCall, HookEnd, HookOutcome, ProcessGroup};
+use crate::runbook::Work;
 
 use super::launch::launch;
 use super::ledger::Ledger;
 use super::lines::{Lines, write_line};
-use super::protocol::{First, FromRunner, LINE_BYTES, PROTOCOL, RunKey, ToRunner};
+use super::protocol::{First, FromRunner, PROTOCOL, RunKey, ToRunner};
 use super::run::{self, FromRun};
 use super::{CALLS, GRACE, end_group};
 
@@ -40,7 +41,8 @@ pub fn main() -> ExitCode {
         Ok(First::Hello {
             protocol,
             state_dir,
-        }) => match serve(protocol, &state_dir) {
+            works,
+        }) => match serve(protocol, &state_dir, works) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => complain(&format!("hook runner: {error}")),
         },
@@ -55,12 +57,15 @@ fn complain(text: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
+/// The longest first line: a greeting names all that a configuration does.
+const FIRST_LINE_BYTES: usize = 64 << 20;
+
 /// The first line of standard input, byte by byte: what follows it belongs to the hook.
 fn first_line() -> io::Result<Option<Vec<u8>>> {
     let stdin = io::stdin();
     let mut line = Vec::new();
     let mut byte = [0];
-    while line.len() < LINE_BYTES {
+    while line.len() < FIRST_LINE_BYTES {
         if nix::unistd::read(stdin.as_fd(), &mut byte)? == 0 {
             return Ok(None);
         }
@@ -70,11 +75,11 @@ fn first_line() -> io::Result<Option<Vec<u8>>> {
         line.extend_from_slice(&byte);
     }
     Err(io::Error::other(format!(
-        "a line of over {LINE_BYTES} bytes"
+        "a line of over {FIRST_LINE_BYTES} bytes"
     )))
 }
 
-fn serve(protocol: u32, state_dir: &Path) -> io::Result<()> {
+fn serve(protocol: u32, state_dir: &Path, works: Option<Vec<Work>>) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -96,7 +101,7 @@ fn serve(protocol: u32, state_dir: &Path) -> io::Result<()> {
         match ledger {
             Ok(ledger) => {
                 write_line(&mut stdout, &FromRunner::Ready { protocol: PROTOCOL }).await?;
-                Desk::new(ledger, stdout).work(Lines::new(stdin)).await;
+                Desk::new(ledger, works, stdout).work(Lines::new(stdin)).await;
                 Ok(())
             }
             Err(why) => write_line(&mut stdout, &FromRunner::Refused(why)).await,
@@ -124,6 +129,8 @@ struct DaemonGone;
 /// The owner of all that the runner knows.
 struct Desk {
     ledger: Ledger,
+    /// What may be done; `None`: anything.
+    works: Option<Vec<Work>>,
     stdout: pipe::Sender,
     runs: BTreeMap<RunKey, Run>,
     tasks: JoinSet<()>,
@@ -132,10 +139,11 @@ struct Desk {
 }
 
 impl Desk {
-    fn new(ledger: Ledger, stdout: pipe::Sender) -> Desk {
+    fn new(ledger: Ledger, works: Option<Vec<Work>>, stdout: pipe::Sender) -> Desk {
         let (report, reports) = mpsc::channel(2 * CALLS);
         Desk {
             ledger,
+            works,
             stdout,
             runs: BTreeMap::new(),
             tasks: JoinSet::new(),
@@ -166,8 +174,7 @@ impl Desk {
         match asked {
             ToRunner::Run(call) => {
                 let key = RunKey::of(&call);
-                if self.runs.len() >= CALLS || self.runs.contains_key(&key) {
-                    let why = format!("{CALLS} hooks run already, or this very one does");
+                if let Some(why) = self.refused(&call, key) {
                     return self
                         .tell(&FromRunner::Ended {
                             key,
@@ -193,6 +200,23 @@ impl Desk {
             }
         }
         Ok(())
+    }
+
+    /// Why a call is not begun.
+    fn refused(&self, call: &HookCall, key: RunKey) -> Option<String> {
+        if self
+            .works
+            .as_ref()
+            .is_some_and(|known| !known.contains(&call.work))
+        {
+            return Some(
+                "the configuration did not name it, exactly so, when the daemon started, and \
+                 nothing else is run since: restart the daemon"
+                    .to_owned(),
+            );
+        }
+        let full = self.runs.len() >= CALLS || self.runs.contains_key(&key);
+        full.then(|| format!("{CALLS} hooks run already, or this very one does"))
     }
 
     async fn reported(&mut self, report: FromRun) -> Result<(), DaemonGone> {

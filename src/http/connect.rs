@@ -1,6 +1,6 @@
 //! From a name to a connection: look-up, TCP, TLS.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -22,19 +22,28 @@ const ADDRESSES: usize = 8;
 
 /// Connects to one address of the target: each that is left gets an equal part of the time that
 /// is left, so that one that drops packets does not use it up.
-pub(super) async fn connect(target: &Target, deadline: Mono) -> Result<TcpStream, HttpError> {
+///
+/// `known` is where it is; without that the system is asked.
+pub(super) async fn connect(
+    target: &Target,
+    known: &[IpAddr],
+    deadline: Mono,
+) -> Result<TcpStream, HttpError> {
     let nameless = |why: String| HttpError::Name {
         host: target.host().to_owned(),
         why,
     };
-    let found = within(
-        deadline,
-        Stage::Name,
-        lookup_host((target.host(), target.port())),
-    )
-    .await?
-    .map_err(|error| nameless(error.to_string()))?;
-    let addresses: Vec<SocketAddr> = found.take(ADDRESSES).collect();
+    let port = target.port();
+    let addresses: Vec<SocketAddr> = if known.is_empty() {
+        let found = within(deadline, Stage::Name, lookup_host((target.host(), port)));
+        let found = found.await?.map_err(|error| nameless(error.to_string()))?;
+        found.take(ADDRESSES).collect()
+    } else {
+        let known = known.iter().take(ADDRESSES);
+        known
+            .map(|address| SocketAddr::new(*address, port))
+            .collect()
+    };
     let mut failed = nameless("the resolver knows none".to_owned());
     for (index, address) in addresses.iter().enumerate() {
         let left = u32::try_from(addresses.len() - index).unwrap_or(1);

@@ -26,7 +26,7 @@ const LOCATION_MAX: usize = 200;
 /// There is no answer, or no whole one: [`HttpError`] says how far it came.
 pub async fn send(request: Request) -> Result<Response, HttpError> {
     let deadline = clock::mono() + request.timeout;
-    let stream = connect(&request.target, deadline).await?;
+    let stream = connect(&request.target, &request.addresses, deadline).await?;
     if request.target.is_tls() {
         let stream = secure(stream, &request.target, &request.roots, deadline).await?;
         talk(stream, request, deadline).await

@@ -16,7 +16,7 @@ mod exchange;
 mod sign;
 mod target;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -47,6 +47,8 @@ pub struct Request {
     pub signature: Option<Signature>,
     /// Who may vouch for the far end's certificate.
     pub roots: Roots,
+    /// Where the target is, if that is known; else the system is asked for its name.
+    pub addresses: Vec<IpAddr>,
     /// How long all of it may take.
     pub timeout: Duration,
 }

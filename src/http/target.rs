@@ -101,7 +101,9 @@ impl Target {
         address.is_some_and(|address| address.is_loopback())
     }
 
-    pub(super) fn host(&self) -> &str {
+    /// The host, without the brackets of an address.
+    #[must_use]
+    pub fn host(&self) -> &str {
         &self.host
     }
 

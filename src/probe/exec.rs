@@ -5,27 +5,24 @@
 
 use std::io;
 use std::os::unix::process::ExitStatusExt as _;
-use std::process::{ExitStatus, Stdio};
+use std::process::ExitStatus;
 
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
 use tokio::net::unix::pipe::Receiver;
-use tokio::process::{Child, Command};
 
 use super::look::Target;
 use super::scan::printable;
 use crate::health::Verdict;
+use crate::programs::{Begun, What};
 
 /// So much of the first line of output is kept.
 const LONGEST_LINE: usize = 160;
 
 /// Runs the program to its end. Dropping the future kills its process group.
 pub(super) async fn run(target: &Target) -> Verdict {
-    let (mut child, mut output) = match start(target) {
+    let (mut child, mut output) = match start(target).await {
         Ok(started) => started,
         Err(why) => return Verdict::NotMade(why),
     };
-    let _group = Group(child.id().and_then(|id| i32::try_from(id).ok()));
     let mut line = Vec::new();
     let status = loop {
         tokio::select! {
@@ -44,36 +41,27 @@ pub(super) async fn run(target: &Target) -> Verdict {
     }
 }
 
-fn start(target: &Target) -> Result<(Child, Receiver), String> {
-    let words = target
-        .spec
-        .command
-        .as_ref()
-        .map_or(&[][..], |command| &command.0);
-    let (program, arguments) = words.split_first().ok_or("no command is configured")?;
+async fn start(target: &Target) -> Result<(Begun, Receiver), String> {
+    let words = target.spec.command.as_ref();
+    let words = words.map_or_else(Vec::new, |command| command.0.clone());
+    let program = words.first().ok_or("no command is configured")?.clone();
     let failed = |error: io::Error| format!("{program}: {error}");
-    let (reader, writer) = io::pipe().map_err(failed)?;
-    let mut command = Command::new(program);
-    command
-        .args(arguments)
-        .env_clear()
-        .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
-        .env("SWITCHBACK_SERVER", &target.server)
-        .env("SWITCHBACK_ADDRESS", target.to.ip().to_string())
-        .env("SWITCHBACK_PORT", target.to.port().to_string())
-        .env(
-            "SWITCHBACK_DOMAIN",
-            target.spec.domain.as_deref().unwrap_or_default(),
-        )
-        .stdin(Stdio::null())
-        .stdout(writer.try_clone().map_err(failed)?)
-        .stderr(writer)
-        .process_group(0);
-    let child = command.spawn().map_err(failed)?;
-    // `command` holds the writing ends; without it the pipe ends with the program.
-    drop(command);
-    let output = Receiver::from_owned_fd(reader.into()).map_err(failed)?;
-    Ok((child, output))
+    let domain = target.spec.domain.as_deref().unwrap_or_default();
+    let told = [
+        ("SERVER", target.server.clone()),
+        ("ADDRESS", target.to.ip().to_string()),
+        ("PORT", target.to.port().to_string()),
+        ("DOMAIN", domain.to_owned()),
+    ];
+    let environment = told.map(|(name, value)| (format!("SWITCHBACK_{name}"), value));
+    let look = What::Look {
+        words,
+        environment: environment.into(),
+    };
+    let mut begun = target.hands.begin(look).await.map_err(failed)?;
+    let output = begun.output.take();
+    let output = output.ok_or_else(|| format!("{program}: it has no output"))?;
+    Ok((begun, output))
 }
 
 async fn take(output: &Receiver, line: &mut Vec<u8>) -> io::Result<()> {
@@ -113,17 +101,5 @@ fn ending(status: ExitStatus, line: &[u8]) -> String {
     match printable(line, LONGEST_LINE) {
         said if said.is_empty() => how,
         said => format!("{how}: {said}"),
-    }
-}
-
-/// A process group that is killed when its look is over, however that came.
-struct Group(Option<i32>);
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Some(group) = self.0 {
-            // It may be empty: all the better.
-            let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
-        }
     }
 }

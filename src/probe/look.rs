@@ -11,6 +11,7 @@ use super::xmpp::Stream;
 use super::{ProbeError, exec, tcp};
 use crate::clock;
 use crate::health::{Layer, Verdict};
+use crate::programs::Hands;
 use crate::time::{Mono, Wall};
 
 /// One look, step by step.
@@ -46,6 +47,8 @@ pub(super) struct Target {
     pub(super) spec: Arc<ProbeSpec>,
     /// Loaded for the kinds that check certificates.
     pub(super) trust: Option<Arc<Trust>>,
+    /// Begin the programs that look.
+    pub(super) hands: Hands,
 }
 
 /// Takes one look at `to` as `spec` says (`to` wins over its port). With `full`, a probe of
@@ -65,6 +68,7 @@ pub async fn look(spec: &ProbeSpec, to: SocketAddr, full: bool) -> Result<Look, 
         to,
         spec: Arc::new(spec.clone()),
         trust,
+        hands: Hands::default(),
     };
     Ok(take(&target, full).await.0)
 }

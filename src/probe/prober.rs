@@ -22,6 +22,7 @@ use super::watch::Watch;
 use crate::clock;
 use crate::health::Observation;
 use crate::ids::{Endpoint, ProbeIndex};
+use crate::programs::Hands;
 use crate::time::Wall;
 
 /// Why the watches cannot begin.
@@ -49,6 +50,7 @@ fn lines(errors: &[RootsError]) -> String {
 pub struct Prober {
     thread: Thread,
     observations: mpsc::Sender<Observation>,
+    hands: Hands,
     dropped: Arc<AtomicU64>,
     watches: BTreeMap<(Endpoint, ProbeIndex), Running>,
     turns: HashMap<SocketAddr, Arc<Semaphore>>,
@@ -72,7 +74,7 @@ impl Drop for Running {
 }
 
 impl Prober {
-    /// Loads the roots and begins to watch. First looks are spread over the first second.
+    /// Loads the roots and begins to watch; `hands` begin the programs that look. First looks are spread over the first second.
     ///
     /// Observations that find no room in the channel are dropped and counted
     /// ([`Prober::dropped`]): give it room for some looks of every assignment.
@@ -83,10 +85,12 @@ impl Prober {
     pub fn start(
         assignments: Vec<Assignment>,
         observations: mpsc::Sender<Observation>,
+        hands: Hands,
     ) -> Result<Prober, ProbeError> {
         let mut prober = Prober {
             thread: Thread::start().map_err(ProbeError::Thread)?,
             observations,
+            hands,
             dropped: Arc::new(AtomicU64::new(0)),
             watches: BTreeMap::new(),
             turns: HashMap::new(),
@@ -206,6 +210,7 @@ impl Prober {
                 to: assignment.target(),
                 spec: Arc::clone(spec),
                 trust: trust.clone(),
+                hands: self.hands.clone(),
             }),
             schedule: Schedule::new(timing, clock::mono(), phase(&assignment)),
             turn,

@@ -9,6 +9,7 @@ use std::time::Duration;
 use switchback::failover::{HookCall, HookEnd, ProcessGroup};
 use switchback::hook::{RunKey, Runner, RunnerEvent, is_gone};
 use switchback::ids::{OperationId, PoolName, ServerName, ServiceName};
+use switchback::programs::{Charge, Hands, Starter};
 use switchback::runbook::{Command, Work};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -56,11 +57,26 @@ pub(crate) fn call(operation: u64, words: &[&str]) -> HookCall {
     }
 }
 
+/// Through a starter, as a daemon has it; `runner` is the program of the runner.
+pub(crate) fn hands(runner: &Path, state_dir: &Path) -> Hands {
+    let charge = Charge {
+        runner: vec![
+            runner.to_str().unwrap().to_owned(),
+            "hook-runner".to_owned(),
+        ],
+        greeting: switchback::hook::greeting(state_dir, None).unwrap(),
+        programs: None,
+        identity: None,
+    };
+    let starter = Starter::begin(Path::new(EXE), charge).unwrap();
+    Hands::Starter(starter.attend().unwrap())
+}
+
 impl House {
     pub(crate) async fn new() -> House {
         let temp = tempfile::tempdir().unwrap();
         let (sender, events) = mpsc::channel(64);
-        let runner = Runner::start(Path::new(EXE), temp.path(), sender)
+        let runner = Runner::start(hands(Path::new(EXE), temp.path()), sender)
             .await
             .unwrap();
         House {

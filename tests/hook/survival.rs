@@ -10,7 +10,7 @@ use switchback::failover::{HookOutcome, ProcessGroup};
 use switchback::hook::{HookError, RunKey, Runner, RunnerEvent, is_gone};
 use tokio::sync::mpsc;
 
-use crate::house::{EXE, House, call, script, text_of};
+use crate::house::{EXE, House, call, hands, script, text_of};
 
 #[tokio::test]
 async fn a_runner_that_dies_is_replaced_and_its_calls_are_lost_but_gone() {
@@ -47,7 +47,9 @@ async fn while_no_runner_starts_calls_are_refused_and_what_was_under_way_waits()
     );
     let exe = script(temp.path(), "switchback", &body);
     let (sender, events) = mpsc::channel(64);
-    let runner = Runner::start(&exe, temp.path(), sender).await.unwrap();
+    let runner = Runner::start(hands(&exe, temp.path()), sender)
+        .await
+        .unwrap();
     let mut house = House {
         temp,
         runner,
@@ -92,13 +94,13 @@ async fn groups_that_cannot_be_read_are_no_licence_to_begin() {
     let (events, _keep) = mpsc::channel(64);
     let groups = temp.path().join("runner.groups");
     fs::write(&groups, "scribble").unwrap();
-    let error = Runner::start(Path::new(EXE), temp.path(), events.clone())
+    let error = Runner::start(hands(Path::new(EXE), temp.path()), events.clone())
         .await
         .unwrap_err();
     assert!(error.to_string().contains("then remove it"), "{error}");
     // What a crash of the machine leaves of a file that was being replaced.
     fs::write(&groups, "").unwrap();
-    Runner::start(Path::new(EXE), temp.path(), events)
+    Runner::start(hands(Path::new(EXE), temp.path()), events)
         .await
         .unwrap()
         .stop()
@@ -140,8 +142,8 @@ impl ByHand {
             stdin,
             stdout,
         };
-        by_hand.say(&json!({ "hello": { "protocol": 2, "state_dir": state_dir } }));
-        assert_eq!(by_hand.hear(), json!({ "ready": { "protocol": 2 } }));
+        by_hand.say(&json!({ "hello": { "protocol": 3, "state_dir": state_dir } }));
+        assert_eq!(by_hand.hear(), json!({ "ready": { "protocol": 3 } }));
         by_hand
     }
 
@@ -184,7 +186,7 @@ async fn the_next_daemon_waits_until_the_hooks_of_the_last_one_are_gone() {
     let group = by_hand.run_deaf(temp.path()).await;
     drop((by_hand.stdin, by_hand.stdout));
     let (events, _keep) = mpsc::channel(64);
-    let runner = Runner::start(Path::new(EXE), temp.path(), events)
+    let runner = Runner::start(hands(Path::new(EXE), temp.path()), events)
         .await
         .unwrap();
     assert!(
@@ -207,7 +209,7 @@ async fn when_daemon_and_runner_are_killed_the_next_daemon_ends_their_hooks() {
         "the hook outlives a runner that is killed"
     );
     let (events, _keep) = mpsc::channel(64);
-    let runner = Runner::start(Path::new(EXE), temp.path(), events)
+    let runner = Runner::start(hands(Path::new(EXE), temp.path()), events)
         .await
         .unwrap();
     assert!(
@@ -242,10 +244,10 @@ async fn a_runner_of_another_release_is_refused() {
 async fn what_is_no_runner_is_refused_by_the_daemon() {
     let temp = tempfile::tempdir().unwrap();
     let (events, _keep) = mpsc::channel(64);
-    let error = Runner::start(Path::new("/bin/true"), temp.path(), events.clone()).await;
+    let error = Runner::start(hands(Path::new("/bin/true"), temp.path()), events.clone()).await;
     assert!(matches!(error, Err(HookError::Handshake(_))), "{error:?}");
-    let error = Runner::start(Path::new("/no/such"), temp.path(), events).await;
-    assert!(matches!(error, Err(HookError::Start { .. })), "{error:?}");
+    let error = Runner::start(hands(Path::new("/no/such"), temp.path()), events).await;
+    assert!(matches!(error, Err(HookError::Start(_))), "{error:?}");
 }
 
 #[test]
