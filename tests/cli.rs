@@ -15,6 +15,7 @@ const COMMANDS: &[&str] = &[
     "status",
     "explain",
     "reload",
+    "log",
     "plan",
     "failover",
     "failback",

@@ -103,7 +103,7 @@ const HOUSE: &[(&str, Kind, &[&str])] = &[
         ],
     ),
     ("notify", Io, &["snapshot", "tsig", "zone", "clock"]),
-    ("telemetry", Io, DOMAIN),
+    ("telemetry", Io, LOGGED),
     (
         "admin",
         Io,
@@ -128,8 +128,8 @@ const HOUSE: &[(&str, Kind, &[&str])] = &[
 
 /// The words that every module may use.
 const GROUND: &[&str] = &["time", "ids"];
-/// What decides; nothing here has ever heard of a socket.
-const DOMAIN: &[&str] = &[
+/// What decides, and when: for what logs it.
+const LOGGED: &[&str] = &[
     "zone",
     "secondary",
     "health",
@@ -137,6 +137,7 @@ const DOMAIN: &[&str] = &[
     "failover",
     "snapshot",
     "answer",
+    "clock",
 ];
 const EVERYTHING: &[&str] = &["*"];
 

@@ -9,6 +9,8 @@
 //! A new verb or a new field keeps the version; a changed meaning of an old one raises it.
 //! Readers ignore fields that they do not know.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -19,6 +21,7 @@ use super::plan::Plan;
 use super::request::Request;
 use super::status::{ServiceStatus, Status};
 use crate::ids::Generation;
+use crate::time::Wall;
 use crate::verify::Expected;
 
 /// The version of the protocol that this program speaks.
@@ -65,6 +68,13 @@ pub enum Answer {
     Ordered(Ordered),
     /// To [`Request::Plan`].
     Plan(Box<Plan>),
+    /// To [`Request::Log`].
+    Log {
+        /// Each module with its level.
+        levels: BTreeMap<String, String>,
+        /// When those of the start are in force again.
+        until: Option<Wall>,
+    },
     /// To [`Request::Service`].
     Service(Box<ServiceStatus>),
     /// To [`Request::Overrides`].

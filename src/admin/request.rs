@@ -70,6 +70,15 @@ pub enum Request {
         #[serde(default)]
         now: bool,
     },
+    /// The levels of the log: change them, if there is a change, and say which are in force.
+    Log {
+        /// What is other than at the start: `debug`, `probe=debug,hook=warn`; `reset` for nothing.
+        #[serde(default)]
+        set: Option<String>,
+        /// When it ends by itself.
+        #[serde(default)]
+        for_s: Option<u64>,
+    },
     /// Move a service to another pool; automatic failback waits for [`Request::Failback`].
     Failover {
         /// The service.
@@ -236,6 +245,7 @@ impl Request {
         "show",
         "night",
         "plan",
+        "log",
         "failover",
         "failback",
         "drain",
@@ -274,6 +284,7 @@ mod tests {
             r#""show","operation":7"#.to_owned(),
             r#""night","since":1"#.to_owned(),
             format!(r#""plan","service":"{service}","to":"p2","now":true"#),
+            r#""log","set":"probe=debug","for_s":600"#.to_owned(),
             format!(r#""failover","service":"{service}","to":"p2",{}"#, by()),
             format!(r#""failback","service":"{service}",{}"#, by()),
             format!(r#""drain","what":"p1","for_s":7200,{}"#, by()),

@@ -75,6 +75,8 @@ pub enum Command {
     Explain(Explain),
     /// Have the running daemon read its configuration and zones again, all or nothing
     Reload(Reload),
+    /// Show how much the running daemon logs, or have it log more or less
+    Log(Log),
     /// Show what a failover would change and run, step by step, and change nothing
     Plan(Plan),
     /// Move a service to another pool, and follow the operation to its end
@@ -165,6 +167,19 @@ pub struct Serve {
     /// Serve this zone from this master file; may be repeated
     #[arg(long, value_name = "ORIGIN=FILE", requires = "listen", value_parser = zone)]
     pub zone: Vec<(String, PathBuf)>,
+    /// How log lines are written
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    pub log_format: LogFormat,
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people; in systemd's journal without the time, and with its priorities
+    #[default]
+    Human,
+    /// One JSON object a line
+    Json,
 }
 
 /// `switchback check`.
@@ -262,6 +277,36 @@ Exit codes:
   1  no daemon answered, or it refused the new configuration
   2  the command line is wrong")]
 pub struct Reload {
+    /// Which daemon.
+    #[command(flatten)]
+    pub daemon: Daemon,
+}
+
+/// `switchback log`.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES, after_long_help = "\
+Levels: off, error, warn, info, debug, trace.
+Modules: health, probe, failover, runbook, hook, store, zone, secondary, certificate, alert,
+server, daemon; and libraries, of which at debug and below what strangers do makes lines.
+What is not named is as it was when the daemon started. A restart ends it.
+
+Examples:
+  switchback log                         which levels are in force
+  switchback log probe=debug --for 10m   a line for each look
+  switchback log warn,failover=debug
+  switchback log reset
+
+Exit codes:
+  0  these levels are in force
+  1  no daemon answered, or it knows no such level or module
+  2  the command line is wrong")]
+pub struct Log {
+    /// A level for all modules, or MODULE=LEVEL, with commas between; or `reset`
+    #[arg(value_name = "LEVELS")]
+    pub levels: Option<String>,
+    /// It ends by itself after this time: 10m, 2h
+    #[arg(long = "for", value_name = "TIME", value_parser = values::period, requires = "levels")]
+    pub period: Option<Duration>,
     /// Which daemon.
     #[command(flatten)]
     pub daemon: Daemon,

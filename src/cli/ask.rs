@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use super::args::{Daemon, Explain, Reload, Status};
+use super::args::{Daemon, Explain, Log, Reload, Status};
 use super::output::{CommandError, Out};
 use super::{Exit, watch};
 use crate::admin::{self, Answer, ClientError, Request, text};
@@ -60,6 +60,23 @@ pub(super) fn reload(arguments: &Reload, out: &mut Out) -> Result<Exit, CommandE
         writeln!(out, "{} {warning}", out.paint().odd("warning:"))?;
     }
     writeln!(out, "reloaded: generation {generation} serves")?;
+    Ok(Exit::Well)
+}
+
+pub(super) fn log(arguments: &Log, out: &mut Out) -> Result<Exit, CommandError> {
+    let request = Request::Log {
+        set: arguments.levels.clone(),
+        for_s: arguments.period.map(|period| period.as_secs()),
+    };
+    let Answer::Log { levels, until } = ask(&arguments.daemon, &request)? else {
+        return Err(other_answer());
+    };
+    for (module, level) in levels {
+        writeln!(out, "{module:<12} {level}")?;
+    }
+    if let Some(until) = until {
+        writeln!(out, "until {until}")?;
+    }
     Ok(Exit::Well)
 }
 

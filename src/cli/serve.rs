@@ -1,9 +1,10 @@
 //! `switchback serve`.
 
 use super::Exit;
-use super::args::{CONFIG, Serve};
+use super::args::{CONFIG, LogFormat, Serve};
 use super::output::CommandError;
 use super::wiring::{self, Source};
+use crate::telemetry::Format;
 
 pub(super) fn run(arguments: Serve) -> Result<Exit, CommandError> {
     let source = if arguments.listen.is_empty() {
@@ -14,7 +15,10 @@ pub(super) fn run(arguments: Serve) -> Result<Exit, CommandError> {
             zones: arguments.zone,
         }
     };
-    crate::telemetry::init();
+    crate::telemetry::init(match arguments.log_format {
+        LogFormat::Human => Format::Human,
+        LogFormat::Json => Format::Json,
+    });
     // What takes rights comes before the first thread of the runtime.
     let prepared = wiring::prepare(source)?;
     let runtime = wiring::runtime()?;

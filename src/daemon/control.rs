@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::certificate;
 use super::keeper::Present;
+use super::logging;
 use super::measures;
 use super::plan::Draft;
 use super::reload::{self, Loaded};
@@ -151,6 +152,14 @@ impl Desk {
     }
 }
 
+impl Desk {
+    /// Who asks.
+    async fn user(&self, peer: Peer) -> String {
+        peer.user(|uid| async move { self.hands.account(uid).await })
+            .await
+    }
+}
+
 impl Control for Desk {
     async fn handle(&self, request: Request, peer: Peer) -> Response {
         match request {
@@ -164,6 +173,10 @@ impl Control for Desk {
             Request::Reload => self.reload().await,
             Request::Service { service } => {
                 self.ask(|reply| Message::Service(service, reply)).await
+            }
+            Request::Log { set, for_s } => {
+                let user = self.user(peer).await;
+                logging::log(set.as_deref(), for_s, &user)
             }
             Request::Overrides => self.ask(Message::Overrides).await,
             Request::History { .. } | Request::Show { .. } | Request::Night { .. } => {
@@ -188,11 +201,7 @@ impl Control for Desk {
                 if let Some(fault) = by.fault() {
                     return Response::error(fault);
                 }
-                let author = by.author(
-                    &peer
-                        .user(|uid| async move { self.hands.account(uid).await })
-                        .await,
-                );
+                let author = by.author(&self.user(peer).await);
                 let reason = by.reason.clone().unwrap_or_default();
                 let by = By { author, reason };
                 self.ask(|reply| Message::Order(Box::new(request), by, reply))

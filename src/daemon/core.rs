@@ -189,11 +189,13 @@ impl Core {
     fn take(&mut self, inbox: &mut Inbox, woken: Woken) {
         match woken {
             Woken::Observed(look) => {
+                telemetry::look(&look);
                 self.feed(clock::now(), Input::Observed(look));
                 for _ in 1..BATCH {
                     let Ok(look) = inbox.observations.try_recv() else {
                         break;
                     };
+                    telemetry::look(&look);
                     self.feed(clock::now(), Input::Observed(look));
                 }
             }

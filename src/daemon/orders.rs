@@ -228,7 +228,8 @@ impl Core {
             | Request::Show { .. }
             | Request::Night { .. }
             | Request::Plan { .. }
-            | Request::Overrides => self.put_other(now, request, by),
+            | Request::Overrides
+            | Request::Log { .. } => self.put_other(now, request, by),
         }
     }
 
@@ -298,6 +299,7 @@ impl Core {
             | Request::Published { .. }
             | Request::Plan { .. }
             | Request::Overrides
+            | Request::Log { .. }
             | Request::History { .. }
             | Request::Show { .. }
             | Request::Night { .. }

@@ -121,8 +121,14 @@ failback = "manual"
 
     /// Starts the daemon; returns when it answers.
     pub(crate) fn serve(&mut self) {
+        self.serve_with(&[], &[]);
+    }
+
+    /// The same with more words, and an environment.
+    pub(crate) fn serve_with(&mut self, words: &[&str], environment: &[(&str, &str)]) {
         let config = self.path("switchback.toml").display().to_string();
-        self.start(&["serve", "--config", &config]);
+        let serve = ["serve", "--config", &config];
+        self.start_with(&[&serve, words].concat(), environment);
         self.dns = eventually("it answers", || {
             let status = self.status();
             status["listening"][0]["address"].as_str()?.parse().ok()

@@ -10,6 +10,7 @@ mod alerts;
 mod crashes;
 mod history;
 mod house;
+mod logs;
 mod metrics;
 mod orders;
 mod settings;
