@@ -280,7 +280,7 @@ fn switchback_config(setting: &Setting, address: &str, folder: &Path, xdp: bool)
     let xdp = if xdp { "xdp = [\"eth0\"]\n" } else { "" };
     format!(
         "state_dir = \"{at}\"\n[listen]\ndns = [\"{address}:53\"]\n{xdp}control = \
-         \"{at}/control.sock\"\n[[zone]]\norigin = \"{origin}.\"\nfile = \"{at}/{origin}.zone\"\n"
+         \"{at}/control.sock\"\n[rate_limit]\nmode = \"off\"\n[[zone]]\norigin = \"{origin}.\"\nfile = \"{at}/{origin}.zone\"\n"
     )
 }
 

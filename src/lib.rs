@@ -28,6 +28,7 @@
 //! | [`tsig`] | who sent a message: signatures and keys |
 //! | [`secondary`] | zones that are kept elsewhere: when to ask, what a transfer brings |
 //! | [`history`] | what changed in a zone from one serial to the next |
+//! | [`limit`] | how many responses a network gets that may not have asked for them |
 //! | [`snapshot`] | zones and rankings to one immutable thing that answers |
 //! | [`answer`] | a query and a snapshot to a response |
 //! | [`transfer`] | whole zones and their changes, for secondaries |
@@ -81,6 +82,7 @@ pub mod hook;
 pub mod http;
 pub mod ids;
 pub mod inquiry;
+pub mod limit;
 pub mod lookup;
 pub mod metrics;
 pub mod notify;

@@ -14,7 +14,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use hickory_proto::rr::RecordType;
-use switchback::answer::{Asker, Transport, respond};
+use switchback::answer::{Asker, Transport, respond, slip};
 use switchback::snapshot::Snapshot;
 use switchback::time::Wall;
 
@@ -52,7 +52,8 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static COUNTING: Counting = Counting;
 
-/// What answering takes, into a buffer that a worker has from its start.
+/// What answering takes, and the way to TCP in the answer's place, into a buffer that a worker has
+/// from its start.
 fn taken(snapshot: &Snapshot, packet: &[u8]) -> usize {
     let asker = Asker {
         transport: Transport::Udp,
@@ -63,6 +64,7 @@ fn taken(snapshot: &Snapshot, packet: &[u8]) -> usize {
     let mut out = Vec::with_capacity(1232);
     let before = TAKEN.get();
     assert!(respond(snapshot, packet, &asker, &mut out));
+    assert!(slip(snapshot, packet, &asker, &mut out));
     TAKEN.get() - before
 }
 

@@ -7,6 +7,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use switchback::admin::explain::{Explain, ExplainedPool};
+use switchback::admin::limits::{ClassLimited, LimitStatus, NetworkLimited};
 use switchback::admin::status::{
     Acknowledged, AlertStatus, AskedFor, CertificateStatus, Counters, EndpointStatus, Family, Halt,
     Ineligible, Isolation, Listening, Look, Mask, OperationStatus, PoolStatus, PrimaryTrouble,
@@ -209,12 +210,35 @@ fn well() -> Status {
             moves_in_the_last_hour: 0,
         }],
         counters: counters(),
-        certificate: Some(CertificateStatus {
-            path: "/etc/switchback/fullchain.pem".to_owned(),
-            not_after: Some(Wall(NOW.0 + 45 * 86_400_000)),
-            refused: None,
-        }),
+        certificate: Some(certificate()),
         alerts: vec![told()],
+        rate_limit: limited(),
+    }
+}
+
+/// One that ends in 45 days.
+fn certificate() -> CertificateStatus {
+    CertificateStatus {
+        path: "/etc/switchback/fullchain.pem".to_owned(),
+        not_after: Some(Wall(NOW.0 + 45 * 86_400_000)),
+        refused: None,
+    }
+}
+
+/// A flood in the name of a victim.
+fn limited() -> LimitStatus {
+    LimitStatus {
+        classes: vec![ClassLimited {
+            class: "answer".to_owned(),
+            limited: 90_210,
+            slipped: 90_000,
+            dropped: 210,
+        }],
+        networks: vec![NetworkLimited {
+            network: "198.51.100.0/24".to_owned(),
+            class: "answer".to_owned(),
+            since: ago_s(75),
+        }],
     }
 }
 

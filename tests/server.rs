@@ -22,6 +22,8 @@ mod house;
 mod https;
 #[path = "server/interleaved.rs"]
 mod interleaved;
+#[path = "server/limits.rs"]
+mod limits;
 #[path = "server/quic.rs"]
 mod quic;
 #[path = "server/streams.rs"]

@@ -190,7 +190,7 @@ fn switchback_config(setting: &Setting, folder: &Path, port: u16) -> Vec<String>
     let (at, origin, file) = (folder.display(), setting.origin, file_name(setting));
     let text = format!(
         "state_dir = \"{at}\"\n[listen]\ndns = [\"127.0.0.1:{port}\"]\ncontrol = \
-         \"{at}/control.sock\"\n[[zone]]\norigin = \"{origin}.\"\nfile = \"{at}/{file}\"\n"
+         \"{at}/control.sock\"\n[rate_limit]\nmode = \"off\"\n[[zone]]\norigin = \"{origin}.\"\nfile = \"{at}/{file}\"\n"
     );
     let config = write(folder, "switchback.toml", &text);
     ["serve", "--config", &config].map(str::to_owned).to_vec()

@@ -15,6 +15,7 @@
 
 pub mod client;
 pub mod explain;
+pub mod limits;
 pub mod orders;
 pub mod past;
 pub mod peer;

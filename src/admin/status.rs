@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
+use super::limits::LimitStatus;
 use crate::failover::Standby;
 use crate::health::{Health, PoolHealth};
 use crate::ids::{Generation, OperationId, PoolName, Serial, ServerName, ServiceName};
@@ -48,6 +49,9 @@ pub struct Status {
     /// Who is told of what happens.
     #[serde(default)]
     pub alerts: Vec<AlertStatus>,
+    /// What response rate limiting does.
+    #[serde(default)]
+    pub rate_limit: LimitStatus,
 }
 
 /// One receiver of alerts.

@@ -2,6 +2,7 @@
 
 mod bar;
 mod explain;
+mod limits;
 mod orders;
 mod past;
 mod plan;

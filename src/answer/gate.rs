@@ -4,7 +4,7 @@ use super::cookie::{Judged, Proof};
 use super::edns::{ExtendedError, Opt};
 use super::query::Query;
 use super::resolve::{Answer, Rcode};
-use super::{Asker, Transport};
+use super::{Asker, Standing, Transport};
 use crate::snapshot::Settings;
 
 /// The answer to a message that is no query that reads well.
@@ -29,6 +29,14 @@ pub(super) fn judge(settings: &Settings, query: &Query<'_>, asker: &Asker) -> Op
     let cookie = query.edns?.cookie?;
     let cookies = settings.cookies.as_ref()?;
     Some(cookie.judge(cookies, asker.client, asker.now))
+}
+
+/// What a cookie says of whoever shows it.
+pub(super) fn standing(cookie: Option<Judged>) -> Standing {
+    match cookie.map(|cookie| cookie.proof) {
+        Some(Proof::Good) => Standing::Proven,
+        Some(Proof::FirstContact | Proof::Bad) | None => Standing::Unknown,
+    }
 }
 
 /// The answer to a query that needs no lookup.

@@ -79,24 +79,32 @@ impl Transport {
     }
 }
 
+/// What is known of whoever a response goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing: the query may have been sent in the name of a victim.
+    Unknown,
+    /// It reads what is sent to its address: it has shown a good cookie (RFC 7873 section 5.2.3).
+    Proven,
+}
+
 /// Fills `out` with the response to `packet`. False, with `out` empty, if none is to be sent:
 /// what is shorter than a header, and responses, which two servers would pass to and fro.
 pub fn respond(snapshot: &Snapshot, packet: &[u8], asker: &Asker, out: &mut Vec<u8>) -> bool {
-    respond_within(snapshot, packet, asker, 0, out)
+    respond_within(snapshot, packet, asker, 0, out).is_some()
 }
 
-/// [`respond`], with `room` octets less than the client takes: they are for a signature.
+/// [`respond`], with `room` octets less than the client takes: they are for a signature. `None` if
+/// no response is to be sent.
 pub fn respond_within(
     snapshot: &Snapshot,
     packet: &[u8],
     asker: &Asker,
     room: usize,
     out: &mut Vec<u8>,
-) -> bool {
+) -> Option<Standing> {
     out.clear();
-    let Some(read) = read(packet) else {
-        return false;
-    };
+    let read = read(packet)?;
     let (query, refused) = match read {
         Ok(query) => (query, None),
         Err(Refusal { query, rcode }) => (query, Some(gate::refusal(rcode))),
@@ -108,11 +116,33 @@ pub fn respond_within(
     let client = query.edns.map(|edns| edns.udp_payload);
     let limit = asker.transport.limit(client, settings.udp_payload);
     let limit = limit.saturating_sub(room);
+    let standing = gate::standing(cookie);
     if settled.is_none() && compiled::write(snapshot, &query, opt.as_ref(), limit, out) {
-        return true;
+        return Some(standing);
     }
     let answer = settled.unwrap_or_else(|| answer(snapshot, &query));
     encode(&query, &answer, opt.as_ref(), limit, out);
+    Some(standing)
+}
+
+/// Fills `out` with the way to a stream in place of the response to `packet`: TC, no records, and
+/// the cookie if one was asked for, with which the client may come back over UDP as well. It is
+/// longer than the query by the server's part of the cookie (16 octets) at most. False, with `out`
+/// empty, if no response is to be sent.
+pub fn slip(snapshot: &Snapshot, packet: &[u8], asker: &Asker, out: &mut Vec<u8>) -> bool {
+    out.clear();
+    let Some(read) = read(packet) else {
+        return false;
+    };
+    let query = read.unwrap_or_else(|refusal| refusal.query);
+    let settings = snapshot.settings();
+    let cookie = gate::judge(settings, &query, asker);
+    let opt = gate::opt(settings, &query, cookie, asker).map(|opt| Opt { nsid: None, ..opt });
+    let answer = Answer {
+        over_stream: true,
+        ..Answer::empty(Rcode::NoError)
+    };
+    encode(&query, &answer, opt.as_ref(), 512, out);
     true
 }
 

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `reader` | TOML to values with places; refuses unknown keys |
 //! | `spec`, `spec_alerts`, `spec_transfers` | what may be written |
-//! | `alerts`, `kept`, `pools`, `primaries`, `probes`, `secondaries`, `server`, `services`, `steps`, `zones` | what it means, with all defaults |
+//! | `alerts`, `kept`, `pools`, `primaries`, `probes`, `rate_limit`, `secondaries`, `server`, `services`, `steps`, `zones` | what it means, with all defaults |
 //! | `ahead` | master files, read on all processors |
 //! | `names`, `paths`, `duration` | the values that several of them share |
 //! | `problem` | errors and warnings, collected until all has been read |
@@ -23,6 +23,7 @@ mod pools;
 mod primaries;
 mod probes;
 mod problem;
+mod rate_limit;
 mod reader;
 mod secondaries;
 mod server;
@@ -253,7 +254,10 @@ pub fn plain(listen: &[SocketAddr], zones: &[(String, PathBuf)]) -> Result<Confi
             "no address to listen on, a server needs one, add --listen ADDR:PORT",
         );
     }
-    let settings = server::read(None, &Base::of(Path::new("")), &mut notes);
+    let settings = Settings {
+        rate_limit: rate_limit::read(None, &mut notes),
+        ..server::read(None, &Base::of(Path::new("")), &mut notes)
+    };
     if !notes.is_clean() {
         return Err(notes.into_problems());
     }
@@ -284,6 +288,7 @@ fn model(spec: Spec, base: &Base, notes: &mut Notes) -> Option<Config> {
         state_dir,
         listen,
         server,
+        rate_limit,
         history,
         keys,
         zones,
@@ -302,7 +307,10 @@ fn model(spec: Spec, base: &Base, notes: &mut Notes) -> Option<Config> {
     };
     let state_dir = base.writable_directory(&or(state_dir, STATE_DIR), notes);
     let listen = listen.and_then(|listen| listen_of(listen, base, notes));
-    let settings = server::read(server, base, notes);
+    let settings = Settings {
+        rate_limit: rate_limit::read(rate_limit, notes),
+        ..server::read(server, base, notes)
+    };
     let history = kept::read(history, notes);
     if zones.is_empty() {
         notes.error(

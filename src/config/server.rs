@@ -26,7 +26,8 @@ static OWN_SECRET: LazyLock<Result<CookieSecret, String>> = LazyLock::new(|| {
     }
 });
 
-/// The meaning of the table; what is wrong with it is noted.
+/// The meaning of the table, without a rate limit, which has a table of its own; what is wrong with
+/// it is noted.
 pub(super) fn read(spec: Option<At<ServerTable>>, base: &Base, notes: &mut Notes) -> Settings {
     let (spec, at) = spec.map_or_else(Default::default, |spec| (spec.value, spec.at));
     let ServerTable {
@@ -83,6 +84,7 @@ pub(super) fn read(spec: Option<At<ServerTable>>, base: &Base, notes: &mut Notes
         id: short_text("id", id, notes),
         cookies: cookies.filter(|_| word != CookieWord::Off),
         udp_payload: udp_payload.map_or(UDP_PAYLOAD, |size| size.value),
+        rate_limit: None,
     }
 }
 

@@ -19,6 +19,7 @@ mod histories;
 mod history_total;
 mod hooks;
 mod keeper;
+mod limits;
 mod logging;
 mod measures;
 mod orders;

@@ -19,6 +19,7 @@ use super::disk::{Disk, read_deadlines, read_memory};
 use super::followers;
 use super::hooks::Hooks;
 use super::keeper::Keeper;
+use super::limits;
 use super::publisher::{Ground, Numbers, Publisher};
 use super::secondaries::{self, Secondaries};
 use super::silence::Silence;
@@ -198,8 +199,10 @@ impl Prepared {
                 let _ = ready.send(Ready { addresses, metrics });
             }
             let scraped = tokio::spawn(self.metrics.serve(measured));
+            let limits = core.serving.as_ref().map(|it| limits::tell(it.limiter()));
             core.run(&mut inbox, &mut shutdown).await;
             scraped.abort();
+            limits.inspect(tokio::task::JoinHandle::abort);
         }
         stop.send_replace(true);
         if let Some(control) = control {

@@ -66,6 +66,7 @@ impl Core {
             counters: self.counters(),
             certificate: self.certificate.as_deref().map(certificate::status),
             alerts: self.told_people(),
+            rate_limit: self.limits(now),
         }
     }
 

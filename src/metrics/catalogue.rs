@@ -72,6 +72,11 @@ catalogue! {
     TRANSFERS: Counter "switchback_dns_transfers_total" ["transport", "kind"] "Zone transfers to secondaries that were granted, over streams";
     TRANSFERS_REFUSED: Counter "switchback_dns_transfers_refused_total" ["transport"] "Requests for a zone transfer over a stream that were not granted";
 
+    LIMITED: Counter "switchback_dns_rate_limited_total" ["class"] "Responses over UDP that were over the rate limit of their network, those too that were only counted";
+    LIMIT_SLIPPED: Counter "switchback_dns_rate_limited_slipped_total" ["class"] "Of these, those in whose place went the way to TCP, or an error as short";
+    LIMIT_DROPPED: Counter "switchback_dns_rate_limited_dropped_total" ["class"] "Of these, those in whose place nothing was sent; each is also in switchback_dns_dropped_total";
+    LIMIT_NETWORKS: Gauge "switchback_dns_rate_limited_networks" [] "Networks and classes that are over the rate limit now, 32 at most";
+
     GENERATION: Gauge "switchback_snapshot_generation" [] "The number of the snapshot that answers";
     SNAPSHOT: Gauge "switchback_snapshot_timestamp_seconds" [] "Since when this snapshot answers, seconds since 1970";
     ZONES: Gauge "switchback_zones" [] "Zones that are served";

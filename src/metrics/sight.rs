@@ -11,7 +11,10 @@ use crate::admin::status::{
     EndpointStatus, Family, PoolStatus, ServiceStatus, Status, TransferredState, ZoneStatus,
 };
 use crate::health::{Health, PoolHealth};
-use crate::server::{ByTransport, Count, Counters, LATENCY_BOUNDS, Measured, RCODES, TYPES};
+use crate::limit::Class;
+use crate::server::{
+    ByTransport, Count, Counters, LATENCY_BOUNDS, LimitCount, Measured, RCODES, TYPES,
+};
 use crate::time::Wall;
 
 /// What the probes of one address have seen beside their verdicts.
@@ -61,6 +64,7 @@ impl Sight {
         let mut page = Page::default();
         self.process(&mut page);
         self.dns(&mut page);
+        self.limits(&mut page);
         self.zones(&mut page);
         self.edges(&mut page);
         self.services(&mut page);
@@ -106,6 +110,7 @@ impl Sight {
             tls,
             https,
             quic,
+            limits: _,
         } = self.counters;
         let counts = ByTransport {
             udp,
@@ -122,6 +127,21 @@ impl Sight {
                 connections(page, transport, count);
             }
         }
+    }
+
+    fn limits(&self, page: &mut Page) {
+        for class in Class::ALL {
+            let LimitCount {
+                limited,
+                slipped,
+                dropped,
+            } = self.counters.limits_of(class);
+            page.count(&c::LIMITED, &[class.word()], limited);
+            page.count(&c::LIMIT_SLIPPED, &[class.word()], slipped);
+            page.count(&c::LIMIT_DROPPED, &[class.word()], dropped);
+        }
+        let over = self.status.rate_limit.networks.len();
+        page.many(&c::LIMIT_NETWORKS, &[], length(over));
     }
 
     fn zones(&self, page: &mut Page) {

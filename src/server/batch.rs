@@ -12,7 +12,7 @@ use nix::sys::socket::{
     SockaddrLike, SockaddrStorage, recvmmsg, sendmmsg,
 };
 
-use super::QUERY_LIMIT;
+use super::{QUERY_LIMIT, is_answered_in_vain};
 
 /// Datagrams per system call at most.
 pub(super) const BATCH: usize = 64;
@@ -200,14 +200,14 @@ impl Datagrams<'_> {
     }
 }
 
-/// The source of a datagram in both its forms. Port 0 cannot be sent to: such a source is forged.
+/// The source of a datagram in both its forms, if an answer to it makes sense.
 fn who_can_be_answered(from: SockaddrStorage) -> Option<(SockaddrStorage, IpAddr)> {
     let (client, port): (IpAddr, u16) = match (from.as_sockaddr_in(), from.as_sockaddr_in6()) {
         (Some(v4), _) => (v4.ip().into(), v4.port()),
         (None, Some(v6)) => (v6.ip().into(), v6.port()),
         (None, None) => return None,
     };
-    (port != 0).then_some((from, client))
+    (!is_answered_in_vain(port)).then_some((from, client))
 }
 
 /// The address of ours that the datagram was sent to, on a wildcard socket.

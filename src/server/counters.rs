@@ -6,9 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::connections::Connections;
+use super::limiter::Limiter;
 use super::measure::{Measured, Measures};
 use super::notices::Notices;
 use super::seen::{Seen, Sighting};
+use crate::limit::Class;
 use crate::zone::Name;
 
 /// What one transport has seen since it was bound. All counts only grow.
@@ -46,9 +48,42 @@ pub struct Counters {
     pub https: Count,
     /// DNS over QUIC.
     pub quic: Count,
+    /// What response rate limiting did, over UDP, by class.
+    pub limits: [LimitCount; Class::ALL.len()],
+}
+
+/// Responses of one class over the limit of their network. All counts only grow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LimitCount {
+    /// All of them, those too that are only counted.
+    pub limited: u64,
+    /// In their place went the way to a stream, or an error as short.
+    pub slipped: u64,
+    /// Nothing was sent; each is also in [`Count::dropped`].
+    pub dropped: u64,
+}
+
+impl LimitCount {
+    /// Adds other counts to these.
+    pub fn add(&mut self, other: LimitCount) {
+        let LimitCount {
+            limited,
+            slipped,
+            dropped,
+        } = other;
+        self.limited += limited;
+        self.slipped += slipped;
+        self.dropped += dropped;
+    }
 }
 
 impl Counters {
+    /// What response rate limiting did with responses of a class.
+    #[must_use]
+    pub fn limits_of(&self, class: Class) -> LimitCount {
+        self.limits[usize::from(class.number())]
+    }
+
     /// All transports together.
     #[must_use]
     pub fn total(&self) -> Count {
@@ -58,6 +93,7 @@ impl Counters {
             tls,
             https,
             quic,
+            limits: _,
         } = *self;
         for other in [tcp, tls, https, quic] {
             total.add(other);
@@ -135,10 +171,30 @@ pub(super) struct Tally {
     pub(super) panics: AtomicU64,
     /// By type, by RCODE, and how long it took.
     pub(super) measures: Measures,
+    /// In the order of [`Class::ALL`].
+    pub(super) limits: [LimitTally; Class::ALL.len()],
     /// Shared by all tallies of one set of listeners.
     pub(super) notices: Arc<Notices>,
     /// What secondaries asked for.
     pub(super) seen: Seen,
+}
+
+/// The live form of [`LimitCount`].
+#[derive(Debug, Default)]
+pub(super) struct LimitTally {
+    pub(super) limited: AtomicU64,
+    pub(super) slipped: AtomicU64,
+    pub(super) dropped: AtomicU64,
+}
+
+impl LimitTally {
+    fn count(&self) -> LimitCount {
+        LimitCount {
+            limited: self.limited.load(Relaxed),
+            slipped: self.slipped.load(Relaxed),
+            dropped: self.dropped.load(Relaxed),
+        }
+    }
 }
 
 impl Tally {
@@ -184,8 +240,7 @@ pub(super) fn bump(counter: &AtomicU64, by: usize) {
     counter.fetch_add(u64::try_from(by).unwrap_or(u64::MAX), Relaxed);
 }
 
-/// All tallies of one set of listeners.
-#[derive(Debug)]
+/// All tallies of one set of listeners, and what their threads share beside.
 pub(super) struct Tallies {
     /// One per UDP thread. Locked when a thread is made and when somebody reads the counters.
     pub(super) udp: Mutex<Vec<Arc<Tally>>>,
@@ -194,6 +249,7 @@ pub(super) struct Tallies {
     pub(super) https: Lane,
     pub(super) quic: Lane,
     pub(super) notices: Arc<Notices>,
+    pub(super) limiter: Arc<Limiter>,
 }
 
 impl Default for Tallies {
@@ -210,6 +266,7 @@ impl Default for Tallies {
             https: lane(),
             quic: lane(),
             notices: Arc::clone(&notices),
+            limiter: Arc::default(),
         }
     }
 }
@@ -247,6 +304,7 @@ impl Tallies {
             tls: self.tls.count(),
             https: self.https.count(),
             quic: self.quic.count(),
+            limits: self.limits(),
         }
     }
 
@@ -264,6 +322,16 @@ impl Tallies {
             https: of(&self.https),
             quic: of(&self.quic),
         }
+    }
+
+    fn limits(&self) -> [LimitCount; Class::ALL.len()] {
+        let mut sum = [LimitCount::default(); Class::ALL.len()];
+        for tally in &*self.udp.lock().unwrap_or_else(PoisonError::into_inner) {
+            for (sum, one) in sum.iter_mut().zip(&tally.limits) {
+                sum.add(one.count());
+            }
+        }
+        sum
     }
 
     /// The sum over all UDP threads.

@@ -22,6 +22,7 @@ mod encrypted;
 mod error;
 mod http;
 mod https;
+mod limiter;
 mod measure;
 mod notices;
 mod quic;
@@ -37,8 +38,9 @@ mod udp;
 mod xdp;
 
 pub use certificate::{Certificate, CertificateState, Renewal};
-pub use counters::{ByTransport, Count, Counters};
+pub use counters::{ByTransport, Count, Counters, LimitCount};
 pub use error::{BindError, BindProblem};
+pub use limiter::{Limited, Limiter};
 pub use measure::{LATENCY_BOUNDS, Measured, RCODES, TYPES};
 pub use notices::Notices;
 pub use seen::{Asked, Sighting};
@@ -60,12 +62,13 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::answer::Asker;
+use crate::answer::{Asker, Standing};
 use crate::snapshot::Snapshot;
 use crate::zone::Name;
 use accept::{Stop, listen};
 use counters::{Tallies, Tally, bump};
 use encrypted::{Encrypted, StartedEncrypted};
+use limiter::Guard;
 use reply::reply;
 use stream::Shared;
 use tcp::Tcp;
@@ -305,6 +308,12 @@ impl Serving {
         self.shared.tallies.seen()
     }
 
+    /// Who gets too many responses.
+    #[must_use]
+    pub fn limiter(&self) -> Arc<Limiter> {
+        Arc::clone(&self.shared.tallies.limiter)
+    }
+
     /// What was received and sent since the bind.
     #[must_use]
     pub fn counters(&self) -> Counters {
@@ -373,10 +382,12 @@ fn start_workers(
         stop,
     };
     for socket in sockets {
+        let tally = tallies.for_udp_thread();
         let worker = Worker {
             wildcard: socket.local_addr()?.ip().is_unspecified(),
             socket,
-            tally: tallies.for_udp_thread(),
+            guard: Guard::new(Arc::clone(&tallies.limiter), Arc::clone(&tally)),
+            tally,
             stop: Arc::clone(&stopped),
         };
         workers.start("udp", move |snapshots| worker.run(snapshots))?;
@@ -390,10 +401,12 @@ fn start_workers(
         } = attached;
         let link = Arc::new(link);
         for socket in sockets {
+            let tally = tallies.for_udp_thread();
             let worker = xdp::Worker {
                 socket,
                 room,
-                tally: tallies.for_udp_thread(),
+                guard: Guard::new(Arc::clone(&tallies.limiter), Arc::clone(&tally)),
+                tally,
                 stop: Arc::clone(&stopped),
                 _link: Arc::clone(&link),
             };
@@ -432,7 +445,7 @@ fn answer(
     tally: &Tally,
 ) -> bool {
     let answered = answer_shorter(snapshot, query, asker, 0, out, tally);
-    note(query, answered.then_some(out), tally)
+    note(query, answered.map(|_| out), tally)
 }
 
 /// Counts what became of a message.
@@ -448,14 +461,15 @@ fn note(query: &[u8], response: Option<&mut Vec<u8>>, tally: &Tally) -> bool {
     response.is_some()
 }
 
-/// The same where no more than `room` octets can be sent at a time.
-fn answer_within(
+/// The same for a datagram, of which there may be more than a network gets answers to; no more
+/// than `room` octets can be sent at a time.
+fn answer_datagram(
     snapshot: &Snapshot,
     query: &[u8],
     asker: &Asker,
     room: usize,
     out: &mut Vec<u8>,
-    tally: &Tally,
+    (tally, guard): (&Tally, &mut Guard),
 ) -> bool {
     let mut answered = answer_shorter(snapshot, query, asker, 0, out, tally);
     // The client takes more than `room`, and we never send more than `most`: with the difference
@@ -463,12 +477,15 @@ fn answer_within(
     if out.len() > room {
         let most = usize::from(snapshot.settings().udp_payload);
         let less = most.saturating_sub(room);
-        answered = answer_shorter(snapshot, query, asker, less, out, tally) && out.len() <= room;
+        answered =
+            answer_shorter(snapshot, query, asker, less, out, tally).filter(|_| out.len() <= room);
     }
-    note(query, answered.then_some(out), tally)
+    let is_sent =
+        answered.is_some_and(|standing| guard.admits(snapshot, query, asker, standing, out));
+    note(query, is_sent.then_some(out), tally)
 }
 
-/// The same with `less` octets less than the client takes.
+/// Asks with `less` octets less than the client takes.
 fn answer_shorter(
     snapshot: &Snapshot,
     query: &[u8],
@@ -476,7 +493,7 @@ fn answer_shorter(
     less: usize,
     out: &mut Vec<u8>,
     tally: &Tally,
-) -> bool {
+) -> Option<Standing> {
     out.clear();
     // A defect in the engine costs the one query that meets it, never the thread.
     let answered = catch_unwind(AssertUnwindSafe(|| {
@@ -485,5 +502,12 @@ fn answer_shorter(
     if answered.is_err() {
         bump(&tally.panics, 1);
     }
-    answered.unwrap_or(false)
+    answered.unwrap_or(None)
+}
+
+/// Ports of services that answer whatever comes, so that a query in the name of one would begin an
+/// exchange that never ends: echo, daytime, chargen, time (as BIND has it) and kpasswd (whose
+/// errors answer errors); and 0, which cannot be sent to. No resolver asks from one of them.
+fn is_answered_in_vain(port: u16) -> bool {
+    matches!(port, 0 | 7 | 13 | 19 | 37 | 464)
 }

@@ -3,7 +3,7 @@
 
 use super::counters::Tally;
 use super::seen::Asked;
-use crate::answer::{Asker, Transport, is_notify, respond_within, take_notify};
+use crate::answer::{Asker, Standing, Transport, is_notify, respond_within, take_notify};
 use crate::history::Difference;
 use crate::snapshot::{ServedZone, Snapshot};
 use crate::transfer::{
@@ -18,7 +18,7 @@ const HEADER: usize = 12;
 const HOPELESS: usize = 4;
 
 /// Fills `out` with the response to a message, with `less` octets less than the client takes.
-/// `false` if none is to be sent.
+/// `None` if none is to be sent.
 pub(super) fn reply(
     snapshot: &Snapshot,
     message: &[u8],
@@ -26,7 +26,7 @@ pub(super) fn reply(
     less: usize,
     tally: &Tally,
     out: &mut Vec<u8>,
-) -> bool {
+) -> Option<Standing> {
     out.clear();
     // A response gets none, whatever its signature.
     let is_response = message.get(2).is_none_or(|flags| flags & 0x80 != 0);
@@ -42,15 +42,14 @@ pub(super) fn reply(
         Request::Plain => exchange.answer(message, None, less, out),
         Request::Rejected(rejection) => {
             rejection.write(message, asker.now, out);
-            true
+            Some(Standing::Unknown)
         }
         Request::Signed(mut signed) => {
             let (key, room) = (signed.signer.key().name().clone(), signed.signer.room());
-            let answered = exchange.answer(&signed.message, Some(&key), room + less, out);
-            if answered {
-                signed.signer.sign(out, asker.now);
-            }
-            answered
+            exchange.answer(&signed.message, Some(&key), room + less, out)?;
+            signed.signer.sign(out, asker.now);
+            // Whoever has the key is asked for nothing else.
+            Some(Standing::Proven)
         }
     }
 }
@@ -63,18 +62,24 @@ struct Exchange<'a> {
 
 impl Exchange<'_> {
     /// The response to a message without its signature, with `room` octets left for one.
-    fn answer(&self, message: &[u8], key: Option<&Name>, room: usize, out: &mut Vec<u8>) -> bool {
+    fn answer(
+        &self,
+        message: &[u8],
+        key: Option<&Name>,
+        room: usize,
+        out: &mut Vec<u8>,
+    ) -> Option<Standing> {
         if is_notify(message) {
             let notice = take_notify(self.snapshot, message, self.asker, key, out);
             if let Some(notice) = notice {
                 self.tally.notices.put(notice);
             }
-            return !out.is_empty();
+            return (!out.is_empty()).then_some(Standing::Unknown);
         }
         match question_type(message) {
             Some(rtype::IXFR) if self.asker.transport == Transport::Udp => {
                 self.changes(message, key, room, out);
-                return true;
+                return Some(Standing::Unknown);
             }
             Some(rtype::SOA) if self.snapshot.has_targets() => self.note_soa(message),
             _ => {}

@@ -14,9 +14,10 @@ use arc_swap::ArcSwap;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::answer;
+use super::answer_datagram;
 use super::batch::{BATCH, Batch};
 use super::counters::{Tally, bump};
+use super::limiter::Guard;
 use crate::answer::{Asker, Transport};
 use crate::clock;
 use crate::snapshot::Snapshot;
@@ -35,13 +36,14 @@ pub(super) struct Worker {
     /// from, because the system would choose by route.
     pub(super) wildcard: bool,
     pub(super) tally: Arc<Tally>,
+    pub(super) guard: Guard,
     /// Ends when its writer is dropped: that is the stop.
     pub(super) stop: Arc<PipeReader>,
 }
 
 impl Worker {
     /// Answers until the stop, then what the socket still holds.
-    pub(super) fn run(self, snapshots: &ArcSwap<Snapshot>) {
+    pub(super) fn run(mut self, snapshots: &ArcSwap<Snapshot>) {
         let mut batch = Batch::new(&self.socket, self.wildcard);
         while self.wait_for_datagrams() {
             // A full batch means that more is waiting: no system call to ask. But a flood must
@@ -77,12 +79,14 @@ impl Worker {
     }
 
     /// One batch: how many datagrams were received.
-    fn turn(&self, batch: &mut Batch, snapshots: &ArcSwap<Snapshot>) -> usize {
+    fn turn(&mut self, batch: &mut Batch, snapshots: &ArcSwap<Snapshot>) -> usize {
+        let Worker { tally, guard, .. } = self;
         let mut begun = Mono::default();
         let received = match batch.receive(self.socket.as_raw_fd(), |datagrams| {
             let snapshot = snapshots.load();
             let now = clock::wall();
             begun = clock::mono();
+            guard.begin(begun);
             datagrams.answer_each(|query, client, out| {
                 let asker = Asker {
                     transport: Transport::Udp,
@@ -90,7 +94,8 @@ impl Worker {
                     now,
                     idle: None,
                 };
-                answer(&snapshot, query, &asker, out, &self.tally)
+                let counted = (&**tally, &mut *guard);
+                answer_datagram(&snapshot, query, &asker, usize::MAX, out, counted)
             })
         }) {
             Ok(received) => received,

@@ -26,7 +26,7 @@ pub use compiled::{Asked, Body, Compiled, Fixed};
 pub use guard::GuardViolation;
 pub use replication::{Network, NetworkError, Permit, Replication, Target};
 pub use served::{Place, ServedZone, Source};
-pub use settings::{CookieSecret, Cookies, Settings, ShortText, UDP_PAYLOAD};
+pub use settings::{CookieSecret, Cookies, RateLimit, Settings, ShortText, UDP_PAYLOAD};
 pub use spec::{ServiceRecord, ServiceSpec, SnapshotSpec};
 
 use std::collections::BTreeMap;

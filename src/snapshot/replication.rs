@@ -1,7 +1,7 @@
 //! Who may have a whole zone, who is told of its changes, and what changed lately.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -72,6 +72,34 @@ pub enum NetworkError {
 }
 
 impl Network {
+    /// The network that an address lies in, of so many bits: of IPv4, and of IPv6.
+    #[must_use]
+    pub fn around(address: IpAddr, ipv4_bits: u8, ipv6_bits: u8) -> Network {
+        match address.to_canonical() {
+            IpAddr::V4(v4) => {
+                let bits = ipv4_bits.min(32);
+                let mask = u32::MAX.checked_shl(32 - u32::from(bits)).unwrap_or(0);
+                let address = Ipv4Addr::from_bits(v4.to_bits() & mask).into();
+                Network { address, bits }
+            }
+            IpAddr::V6(v6) => {
+                let bits = ipv6_bits.min(128);
+                let mask = u128::MAX.checked_shl(128 - u32::from(bits)).unwrap_or(0);
+                let address = Ipv6Addr::from_bits(v6.to_bits() & mask).into();
+                Network { address, bits }
+            }
+        }
+    }
+
+    /// Its address as a number that no other network of as many bits has, of either family.
+    #[must_use]
+    pub fn number(&self) -> u128 {
+        match self.address {
+            IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
+            IpAddr::V6(v6) => v6.to_bits(),
+        }
+    }
+
     /// Whether an address lies in it. An IPv4 address may come in IPv6 form (RFC 4291 section
     /// 2.5.5.2).
     #[must_use]

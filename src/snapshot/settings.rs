@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use super::Network;
+use crate::limit::Rate;
+
 /// The greatest UDP payload that we send and say that we take, unless it is set otherwise: it
 /// fits every path without fragments (RFC 9715 section 3).
 pub const UDP_PAYLOAD: u16 = 1232;
@@ -20,10 +23,12 @@ pub struct Settings {
     pub cookies: Option<Cookies>,
     /// The greatest UDP payload in octets, 512 at least.
     pub udp_payload: u16,
+    /// How many responses a network gets over UDP; `None` is any number.
+    pub rate_limit: Option<RateLimit>,
 }
 
 impl Default for Settings {
-    /// Nothing told, no cookies, [`UDP_PAYLOAD`].
+    /// Nothing told, no cookies, [`UDP_PAYLOAD`], no limit.
     fn default() -> Settings {
         Settings {
             version: None,
@@ -31,8 +36,26 @@ impl Default for Settings {
             id: None,
             cookies: None,
             udp_payload: UDP_PAYLOAD,
+            rate_limit: None,
         }
     }
+}
+
+/// How many responses a network gets over UDP while nobody has shown that it asks for them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RateLimit {
+    /// Whether those over the limit are only counted.
+    pub only_counts: bool,
+    /// So many of each class.
+    pub rate: Rate,
+    /// One of so many over the limit is answered with the way to a stream; none if it is 0.
+    pub slip: u8,
+    /// So many first bits of an IPv4 address are a network.
+    pub ipv4_bits: u8,
+    /// The same for IPv6.
+    pub ipv6_bits: u8,
+    /// Who is not limited.
+    pub allow: Vec<Network>,
 }
 
 /// Server cookies as other servers make them too (RFC 9018).

@@ -11,7 +11,8 @@ use switchback::answer::compile;
 use switchback::failover::{Publication, RankedPool, RankedServer, Ranking};
 use switchback::ids::{Generation, Serial};
 use switchback::snapshot::{
-    CookieSecret, Cookies, ServiceRecord, ServiceSpec, Settings, ShortText, Snapshot, SnapshotSpec,
+    CookieSecret, Cookies, RateLimit, ServiceRecord, ServiceSpec, Settings, ShortText, Snapshot,
+    SnapshotSpec,
 };
 use switchback::zone;
 
@@ -55,7 +56,26 @@ pub(crate) fn uncompiled(generation: u16) -> Arc<Snapshot> {
     Arc::new(built(TEXT, generation))
 }
 
+/// The snapshot number 1 with a limit of responses.
+#[allow(
+    dead_code,
+    reason = "not every test that includes this file asks for it"
+)]
+pub(crate) fn limited(rate_limit: RateLimit) -> Arc<Snapshot> {
+    let settings = Settings {
+        rate_limit: Some(rate_limit),
+        ..settings()
+    };
+    let mut snapshot = built_with(TEXT, 1, settings);
+    compile(&mut snapshot);
+    Arc::new(snapshot)
+}
+
 fn built(text: &str, generation: u16) -> Snapshot {
+    built_with(text, generation, settings())
+}
+
+fn built_with(text: &str, generation: u16, settings: Settings) -> Snapshot {
     let origin = zone::Name::from_text(ZONE.as_bytes(), None).unwrap();
     let file = zone::parse("contoso.test.zone", text.as_bytes(), &origin, &mut |_| {
         Err("nothing is included".to_owned())
@@ -76,7 +96,7 @@ fn built(text: &str, generation: u16) -> Snapshot {
     };
     let spec = SnapshotSpec {
         generation: Generation(generation.into()),
-        settings: Arc::new(settings()),
+        settings: Arc::new(settings),
         zones: vec![(file.zone, Serial(generation.into()))],
         services: vec![ServiceSpec {
             name: "xmpp-federation".into(),

@@ -3,6 +3,7 @@
 use std::fmt::{self, Write as _};
 use std::time::Duration;
 
+use super::limits;
 use super::receivers;
 use super::secondaries::write_secondaries;
 use super::style::{Paint, duration, tame, widest};
@@ -373,7 +374,7 @@ fn write_server(page: &mut String, status: &Status, paint: Paint) -> fmt::Result
     for (name, counters) in connected {
         write_connected(page, name, counters)?;
     }
-    Ok(())
+    limits::write(page, &status.rate_limit, status.now, paint)
 }
 
 /// A transport with connections, if it was used.

@@ -5,6 +5,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::server::is_answered_in_vain;
+
 const ETHERNET: usize = 14;
 const TAG: usize = 4;
 const IPV4: usize = 20;
@@ -35,7 +37,7 @@ pub(super) enum Discard {
     Foreign,
     /// A checksum says that it was damaged on its way.
     Checksum,
-    /// From nobody who could get an answer: port 0, a group, or our own addresses.
+    /// From nobody who could use an answer: a port that is none, a group, or our own addresses.
     Source,
 }
 
@@ -61,7 +63,7 @@ pub(super) fn read(frame: &[u8]) -> Result<Layout, Discard> {
     }
     let datagram = &datagram[..length];
     check(datagram, is_v6, sum + add_pair(length))?;
-    if pair(datagram, 0) == Some(0) || is_nobody(source) {
+    if pair(datagram, 0).is_none_or(is_answered_in_vain) || is_nobody(source) {
         return Err(Discard::Source);
     }
     let begin = network + if is_v6 { IPV6 } else { IPV4 } + UDP;

@@ -13,8 +13,9 @@ use super::kernel::{Frame, Link, Slabs, Socket, Turn};
 use crate::answer::{Asker, Transport};
 use crate::clock;
 use crate::server::counters::{Tally, bump};
+use crate::server::limiter::Guard;
 use crate::server::udp::rest;
-use crate::server::{QUERY_LIMIT, answer_within};
+use crate::server::{QUERY_LIMIT, answer_datagram};
 use crate::snapshot::Snapshot;
 
 /// How long answers that the interface did not take yet wait for another try.
@@ -28,6 +29,7 @@ pub(in crate::server) struct Worker {
     /// The longest answer that leaves in one frame.
     pub(in crate::server) room: usize,
     pub(in crate::server) tally: Arc<Tally>,
+    pub(in crate::server) guard: Guard,
     /// Ends when its writer is dropped: that is the stop.
     pub(in crate::server) stop: Arc<PipeReader>,
     /// Gone when the last worker of the interface is: the program goes with it.
@@ -95,14 +97,18 @@ impl Worker {
             socket,
             room,
             tally,
+            guard,
             ..
         } = self;
         // Loaded when the first frame is there, so that whoever has seen a generation never sees
         // an older one.
         let mut loaded = None;
         let Turn { received, sent } = socket.turn(slabs, |mut frame| {
-            let (snapshot, now, _) =
-                loaded.get_or_insert_with(|| (snapshots.load(), clock::wall(), clock::mono()));
+            let (snapshot, now, _) = loaded.get_or_insert_with(|| {
+                let begun = clock::mono();
+                guard.begin(begun);
+                (snapshots.load(), clock::wall(), begun)
+            });
             let Ok(layout) = read(frame.octets()) else {
                 return false;
             };
@@ -115,7 +121,7 @@ impl Worker {
             let (begin, end) = layout.payload;
             let query = frame.octets().get(begin..end).unwrap_or_default();
             query.len() <= QUERY_LIMIT
-                && answer_within(snapshot, query, &asker, *room, out, tally)
+                && answer_datagram(snapshot, query, &asker, *room, out, (&**tally, &mut *guard))
                 && put(&mut frame, &layout, out)
         });
         bump(&tally.queries, received);
