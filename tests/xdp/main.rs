@@ -34,8 +34,9 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use nix::sched::{CloneFlags, setns};
+use switchback::limit::Rate;
 use switchback::server::{ListenSpec, Listeners, Serving, XdpState};
-use switchback::snapshot::Snapshot;
+use switchback::snapshot::{RateLimit, Snapshot};
 use tokio::runtime::Runtime;
 
 use namespaces::{in_namespaces, run, say};
@@ -330,6 +331,37 @@ fn the_program_goes_with_the_server_and_all_that_was_received_is_counted() {
             (1002, 1000, 2)
         );
         run("! ip link show v0 | grep -q xdp");
+    });
+}
+
+#[test]
+fn a_limit_of_responses_holds_past_the_kernel_too() {
+    let name = "a_limit_of_responses_holds_past_the_kernel_too";
+    in_namespaces(name, BOUND, &[], || {
+        let Some(lab) = Lab::new(&[SERVER[0], SERVER[1]], "v0") else {
+            return;
+        };
+        lab.close_the_sockets("v0");
+        let mut script = Script::read("zone contoso.test. contoso.test.zone");
+        script.settings.rate_limit = Some(RateLimit {
+            only_counts: false,
+            rate: Rate::per_second(20),
+            slip: 1,
+            ipv4_bits: 24,
+            ipv6_bits: 56,
+            allow: Vec::new(),
+        });
+        lab.snapshots.store(Arc::new(script.snapshot(&answers())));
+        let query = Question::new("www.contoso.test.", "A", &[]).packet;
+        as_client(|| {
+            for address in SERVER {
+                let udp = socket(lab.server(address));
+                let answers = (0..200).map(|_| ask(&udp, &query).unwrap());
+                let cut = answers.filter(|answer| answer[2] & 2 != 0);
+                let cut = cut.inspect(|answer| assert_eq!(answer.len(), query.len()));
+                assert!((100..181).contains(&cut.count()), "{address}");
+            }
+        });
     });
 }
 

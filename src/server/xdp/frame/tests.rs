@@ -146,6 +146,7 @@ fn nobody_is_answered_who_cannot_be() {
     };
     assert_eq!(with([192, 0, 2, 7], 4000), None);
     assert_eq!(with([192, 0, 2, 7], 0), Some(Discard::Source));
+    assert_eq!(with([192, 0, 2, 7], 19), Some(Discard::Source), "chargen");
     for source in [
         [0, 0, 0, 0],
         [127, 0, 0, 1],
