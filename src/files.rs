@@ -5,7 +5,8 @@
 use std::fs::{File, FileType, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use nix::fcntl::OFlag;
 
@@ -17,6 +18,33 @@ pub const ZONE: u64 = 1 << 30;
 /// Where a shell hands over what another program prints.
 const STDIN: &str = "/dev/stdin";
 
+/// The directories and files that are left to this process, once others are taken from it.
+static LEFT: OnceLock<Vec<PathBuf>> = OnceLock::new();
+
+/// From now on, whoever may not read a file is told that only these are left to us.
+pub fn confine<'p>(left: impl Iterator<Item = &'p PathBuf>) {
+    // The process is confined once, and for good.
+    let _ = LEFT.set(left.cloned().collect());
+}
+
+/// The system's word, and what stands behind it.
+fn explained(path: &Path, error: io::Error) -> io::Error {
+    let Some(left) = LEFT
+        .get()
+        .filter(|_| error.kind() == io::ErrorKind::PermissionDenied)
+    else {
+        return error;
+    };
+    let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let why = if left.iter().any(|left| real.starts_with(left)) {
+        "the daemon's user must be able to read it: see [sandbox] user"
+    } else {
+        "the sandbox leaves the daemon the directories that the configuration named when it \
+         started, and this is in none of them: move it there, or restart the daemon"
+    };
+    io::Error::new(error.kind(), format!("{error}; {why}"))
+}
+
 /// The octets of a regular file.
 ///
 /// # Errors
@@ -26,7 +54,8 @@ pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let file = OpenOptions::new()
         .read(true)
         .custom_flags(nonblocking)
-        .open(path)?;
+        .open(path)
+        .map_err(|error| explained(path, error))?;
     read_open(file, most)
 }
 

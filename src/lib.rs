@@ -40,6 +40,7 @@
 //! | [`certificate`] | our certificate and its key, which must fit |
 //! | [`store`] | the durable state; serials that never go back |
 //! | [`programs`] | begins programs for a daemon that may not |
+//! | [`sandbox`] | gives up the rights that are not needed any more |
 //! | [`probe`] | looks at the edges |
 //! | [`http`] | one HTTP request, within a deadline |
 //! | [`hook`] | runs the programs of a runbook, in a process of their own |
@@ -89,6 +90,7 @@ pub mod notify;
 pub mod probe;
 pub mod programs;
 pub mod runbook;
+pub mod sandbox;
 pub mod scenario;
 pub mod secondary;
 pub mod server;

@@ -167,6 +167,7 @@ fn well() -> Status {
         servers: vec![server],
     };
     Status {
+        sandbox: None,
         version: "0.1.0".to_owned(),
         pid: 4242,
         started: ago_s(273_600),

@@ -50,6 +50,7 @@ const HOUSE: &[(&str, Kind, &[&str])] = &[
     ("store", Io, &["failover", "runbook", "secondary", "zone"]),
     ("visit", Io, &["secondary", "tsig", "zone", "clock"]),
     ("programs", Io, &[]),
+    ("sandbox", Io, &["files", "programs"]),
     ("probe", Io, &["health", "runbook", "programs", "clock"]),
     ("http", Io, &["clock"]),
     (
@@ -66,6 +67,7 @@ const HOUSE: &[(&str, Kind, &[&str])] = &[
         "config",
         Io,
         &[
+            "sandbox",
             "store",
             "zone",
             "tsig",
@@ -119,6 +121,7 @@ const HOUSE: &[(&str, Kind, &[&str])] = &[
             "failover",
             "health",
             "runbook",
+            "sandbox",
             "store",
             "verify",
         ],

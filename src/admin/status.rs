@@ -12,6 +12,7 @@ use super::limits::LimitStatus;
 use crate::failover::Standby;
 use crate::health::{Health, PoolHealth};
 use crate::ids::{Generation, OperationId, PoolName, Serial, ServerName, ServiceName};
+use crate::sandbox::InForce;
 use crate::time::Wall;
 
 /// Everything.
@@ -52,6 +53,9 @@ pub struct Status {
     /// What response rate limiting does.
     #[serde(default)]
     pub rate_limit: LimitStatus,
+    /// What the process has given up.
+    #[serde(default)]
+    pub sandbox: Option<InForce>,
 }
 
 /// One receiver of alerts.

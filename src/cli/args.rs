@@ -195,12 +195,18 @@ Example:
 
 Exit codes:
   0  the daemon would start with it
-  1  it would not: the errors say why
+  1  it would not: the errors say why; with --sandbox, something is missing
   2  the command line is wrong")]
 pub struct Check {
     /// The configuration
     #[arg(long, value_name = "FILE", default_value = CONFIG)]
     pub config: PathBuf,
+    /// Try instead what this kernel has for a sandbox, and tell it
+    #[arg(long, conflicts_with = "config")]
+    pub sandbox: bool,
+    /// As JSON
+    #[arg(long, requires = "sandbox")]
+    pub json: bool,
 }
 
 /// Which daemon to ask.

@@ -17,6 +17,7 @@ pub(super) use crate::daemon::{Ready, Source};
 use crate::ids::ServiceName;
 use crate::lookup::{self, Patience, Resolver};
 use crate::probe::{self, Look, ProbeSpec, Roots};
+use crate::sandbox;
 use crate::survey::{self, Survey};
 use crate::verify::Expected;
 
@@ -52,8 +53,11 @@ pub(super) fn told_to_end() -> Result<impl Future<Output = ()>, CommandError> {
 
 /// Binds and opens all that takes rights, without a thread.
 pub(super) fn prepare(source: Source) -> Result<daemon::Prepared, CommandError> {
-    let ready = None;
-    let prepared = daemon::prepare(Options { source, ready });
+    let prepared = daemon::prepare(Options {
+        source,
+        ready: None,
+        confined: true,
+    });
     prepared.map_err(|error| CommandError::Failed(error.to_string()))
 }
 
@@ -63,7 +67,16 @@ pub(super) async fn serve(
     ready: Option<oneshot::Sender<Ready>>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), CommandError> {
-    let served = daemon::run(Options { source, ready }, shutdown).await;
+    let served = daemon::run(
+        Options {
+            source,
+            ready,
+            // The process does other things, too.
+            confined: false,
+        },
+        shutdown,
+    )
+    .await;
     served.map_err(|error| CommandError::Failed(error.to_string()))
 }
 
@@ -171,4 +184,14 @@ pub(super) fn hook_runner() -> ExitCode {
 /// The process that begins programs, which ends with its own exit code.
 pub(super) fn starter() -> ExitCode {
     crate::programs::main()
+}
+
+/// What this kernel has for a sandbox.
+pub(super) fn offered() -> Result<sandbox::InForce, CommandError> {
+    sandbox::offered().map_err(|error| CommandError::Failed(error.to_string()))
+}
+
+/// Whether this user may become another.
+pub(super) fn may_change_user() -> bool {
+    sandbox::may_change_user()
 }

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `reader` | TOML to values with places; refuses unknown keys |
 //! | `spec`, `spec_alerts`, `spec_transfers` | what may be written |
-//! | `alerts`, `kept`, `pools`, `primaries`, `probes`, `rate_limit`, `secondaries`, `server`, `services`, `steps`, `zones` | what it means, with all defaults |
+//! | `alerts`, `confined`, `kept`, `pools`, `primaries`, `probes`, `rate_limit`, `secondaries`, `server`, `services`, `steps`, `zones` | what it means, with all defaults |
 //! | `ahead` | master files, read on all processors |
 //! | `names`, `paths`, `duration` | the values that several of them share |
 //! | `problem` | errors and warnings, collected until all has been read |
@@ -14,6 +14,7 @@
 mod ahead;
 mod alerts;
 mod calls;
+mod confined;
 pub mod duration;
 mod kept;
 mod names;
@@ -35,12 +36,13 @@ mod spec_transfers;
 mod steps;
 mod zones;
 
+pub use confined::Confined;
 pub use duration::{DurationError, parse as parse_duration, show as show_duration};
 pub use problem::{Problem, Problems, Warning};
 pub use secondaries::{Following, Secondaries};
 pub use zones::{LoadedZone, Source};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -91,6 +93,10 @@ pub struct Config {
     pub records: BTreeMap<ServiceName, Vec<ServiceRecord>>,
     /// Who is told of what, with unique names.
     pub alerts: Vec<Receiver>,
+    /// What the daemon gives up once everything is bound.
+    pub confined: Confined,
+    /// The files and directories that were read, and are read again by a reload.
+    pub reads: BTreeSet<PathBuf>,
 }
 
 /// Where to listen.
@@ -279,6 +285,8 @@ pub fn plain(listen: &[SocketAddr], zones: &[(String, PathBuf)]) -> Result<Confi
         probes: BTreeMap::new(),
         records: BTreeMap::new(),
         alerts: Vec::new(),
+        confined: Confined::default(),
+        reads: zones.iter().map(|(_, file)| file.clone()).collect(),
     })
 }
 
@@ -298,6 +306,7 @@ fn model(spec: Spec, base: &Base, notes: &mut Notes) -> Option<Config> {
         reference,
         secondaries: following,
         alerts,
+        sandbox,
     } = spec;
     let or = |value: Option<At<String>>, default: &str| {
         value.unwrap_or_else(|| At {
@@ -325,6 +334,7 @@ fn model(spec: Spec, base: &Base, notes: &mut Notes) -> Option<Config> {
     zones.check_ownership(&pools, &services, notes);
     let following = secondaries::following(following, notes);
     let alerts = alerts::read(&alerts, base, notes);
+    let confined = confined::read(sandbox, notes);
     let references = reference.map_or_else(Vec::new, |table| references(table, notes));
     let bare = |(name, records): (ServiceName, Vec<At<ServiceRecord>>)| {
         (
@@ -348,6 +358,8 @@ fn model(spec: Spec, base: &Base, notes: &mut Notes) -> Option<Config> {
         probes: pools.probes,
         records: services.records.into_iter().map(bare).collect(),
         alerts,
+        confined,
+        reads: base.reads(),
     })
 }
 

@@ -1,5 +1,9 @@
 //! Paths and programs that a configuration names.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{AccessFlags, access};
@@ -18,33 +22,54 @@ use crate::runbook::Command;
 const MAX_SOCKET_PATH: usize = 107;
 
 /// The directory that relative paths start from: that of the configuration file.
-pub(super) struct Base(PathBuf);
+pub(super) struct Base {
+    directory: PathBuf,
+    /// What was named to be read.
+    reads: RefCell<BTreeSet<PathBuf>>,
+}
 
 impl Base {
     /// The base of the configuration at `path`.
     pub(super) fn of(path: &Path) -> Base {
         let parent = path.parent().unwrap_or(Path::new(""));
-        Base(std::path::absolute(parent).unwrap_or_else(|_| {
+        let directory = std::path::absolute(parent).unwrap_or_else(|_| {
             // Only an empty path is refused: the working directory is meant.
             std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"))
-        }))
+        });
+        let itself = directory.join(path.file_name().unwrap_or_default());
+        Base {
+            directory,
+            reads: RefCell::new(BTreeSet::from([itself])),
+        }
+    }
+
+    /// `path`, which is read, as an absolute one.
+    pub(super) fn resolve(&self, path: &str) -> PathBuf {
+        let resolved = self.place(path);
+        self.reads.borrow_mut().insert(resolved.clone());
+        resolved
+    }
+
+    /// What was read, and is read again by a reload.
+    pub(super) fn reads(&self) -> BTreeSet<PathBuf> {
+        self.reads.borrow().clone()
     }
 
     /// `path` as an absolute one.
-    pub(super) fn resolve(&self, path: &str) -> PathBuf {
-        self.0.join(path)
+    fn place(&self, path: &str) -> PathBuf {
+        self.directory.join(path)
     }
 
     /// A directory for state. A fault is a warning: whoever checks may have fewer rights.
     pub(super) fn writable_directory(&self, path: &At<String>, notes: &mut Notes) -> PathBuf {
-        let resolved = self.resolve(&path.value);
+        let resolved = self.place(&path.value);
         warn_unless_writable(&resolved, path.at, notes);
         resolved
     }
 
     /// The path of a socket that will be made.
     pub(super) fn socket(&self, path: &At<String>, notes: &mut Notes) -> PathBuf {
-        let resolved = self.resolve(&path.value);
+        let resolved = self.place(&path.value);
         if resolved.as_os_str().len() > MAX_SOCKET_PATH {
             let message = format!(
                 "'{}' is longer than {MAX_SOCKET_PATH} octets, a unix socket's path has no more \
@@ -137,7 +162,7 @@ impl Base {
             return None;
         }
         let found = if program.value.contains('/') {
-            Some(self.resolve(&program.value))
+            Some(self.place(&program.value))
         } else {
             in_path(&program.value)
         };
@@ -175,6 +200,14 @@ fn in_path(name: &str) -> Option<PathBuf> {
 fn note_unless_executable(path: &Path, at: usize, notes: &mut Notes) {
     let shown = path.display();
     let message = match path.metadata() {
+        // Another user runs it: whoever checks may have fewer rights.
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            let message = format!(
+                "program '{shown}' cannot be seen by this user ({error}), the user that runs it \
+                 must be able to, see [sandbox] hooks_user"
+            );
+            return notes.warn(at, message);
+        }
         Err(error) => {
             format!("program '{shown}' cannot be found ({error}), correct the path or install it")
         }
@@ -183,12 +216,23 @@ fn note_unless_executable(path: &Path, at: usize, notes: &mut Notes) {
         }
         Ok(_) => match access(path, AccessFlags::X_OK) {
             Ok(()) => return,
+            Err(_) if mode(path) & 0o111 != 0 => {
+                let message = format!(
+                    "program '{shown}' is not executable for this user, the user that runs it \
+                     must be able to, see [sandbox] hooks_user"
+                );
+                return notes.warn(at, message);
+            }
             Err(_) => {
                 format!("program '{shown}' is not executable, a hook is, run chmod +x on it")
             }
         },
     };
     notes.error(at, message);
+}
+
+fn mode(path: &Path) -> u32 {
+    path.metadata().map_or(0, |it| it.permissions().mode())
 }
 
 /// Warns if `directory` cannot be written to, or cannot be made where it does not exist.

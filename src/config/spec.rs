@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use toml::de::DeTable;
 
+use super::confined::SandboxTable;
 use super::problem::{At, Notes};
 use super::rate_limit::RateLimitTable;
 use super::reader::{Fields, FromToml, Item, one_of, wrong_type};
@@ -36,6 +37,7 @@ pub(super) struct Spec {
     pub(super) reference: Option<At<ReferenceSpec>>,
     pub(super) secondaries: Option<At<SecondariesTable>>,
     pub(super) alerts: List<AlertSpec>,
+    pub(super) sandbox: Option<At<SandboxTable>>,
 }
 
 /// `[listen]`.
@@ -195,6 +197,7 @@ impl Spec {
             reference: fields.get("reference"),
             secondaries: fields.get("secondaries"),
             alerts: list(&mut fields, "alert"),
+            sandbox: fields.get("sandbox"),
         };
         fields.finish();
         spec

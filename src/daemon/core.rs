@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use super::alerts::Ends;
+use super::confine::Confinement;
 use super::control::Message;
 use super::disk::Disk;
 use super::followers::{Followers, Seen};
@@ -71,6 +72,8 @@ pub(super) struct Core {
     /// The certificate of the encrypted transports.
     pub(super) certificate: Option<Arc<Certificate>>,
     pub(super) started: Now,
+    /// What the process has given up.
+    pub(super) confinement: Confinement,
     /// What somebody should know until the daemon ends: a state file that was set aside.
     pub(super) notices: Vec<String>,
     /// Why the latest publication was refused, if it was.

@@ -32,6 +32,12 @@ pub enum DaemonError {
     /// The hook runner cannot be started.
     #[error(transparent)]
     Hook(#[from] HookError),
+    /// The directories of the state cannot be made, or given to whom they belong.
+    #[error("the state's directories: {0}; give this user the right to make them, or make them")]
+    StateDirectory(#[source] std::io::Error),
+    /// Rights cannot be given up.
+    #[error(transparent)]
+    Sandbox(#[from] crate::sandbox::SandboxError),
     /// The process that begins programs cannot be had.
     #[error("the process that begins programs: {0}")]
     Starter(std::io::Error),

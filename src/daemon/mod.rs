@@ -9,6 +9,7 @@
 
 mod alerts;
 mod certificate;
+mod confine;
 mod control;
 mod core;
 mod disk;

@@ -55,6 +55,9 @@ impl Core {
         if config.state_dir != self.config.state_dir {
             warnings.push("state_dir changed: that takes a restart".to_owned());
         }
+        if config.confined != self.config.confined {
+            warnings.push("[sandbox] changed: that takes a restart".to_owned());
+        }
         if config.history != self.config.history {
             warnings.push("[history] changed: that takes a restart".to_owned());
         }
@@ -79,6 +82,9 @@ impl Core {
     /// The new policy is tried on a copy of the engine, and what it would publish on a snapshot
     /// that nobody sees: only when nothing speaks against it anything changes.
     fn try_adopt(&mut self, config: Config, prepared: &Prepared) -> Result<(), String> {
+        if let Some(sealed) = &self.confinement.sealed {
+            sealed.admits(&config)?;
+        }
         self.engine
             .admit(&config.policy)
             .map_err(|refusal| refusal.to_string())?;

@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::DaemonError;
 use super::alerts::Ends;
 use super::certificate;
+use super::confine::{self, Confinement, Users};
 use super::control::Desk;
 use super::core::{Core, Inbox};
 use super::disk::{Disk, read_deadlines, read_memory};
@@ -29,16 +30,19 @@ use crate::config::{self, Config};
 use crate::courier::Courier;
 use crate::failover::{Engine, Memory, Publication};
 use crate::health::Observation;
-use crate::hook::{self, Runner, RunnerEvent};
+use crate::hook::{Runner, RunnerEvent};
 use crate::ids::{Generation, ProbeIndex, ServiceName};
 use crate::metrics::{self, Moves};
 use crate::notify::Notifier;
 use crate::probe::{Assignment, Prober};
-use crate::programs::{Charge, Hands, Starter};
+use crate::programs::{Hands, Starter};
+use crate::sandbox::InForce;
+use crate::secondary;
 use crate::server::{Bound, EncryptedSpec, ListenSpec, LocalAddrs, Notices};
 use crate::store::{Counters, Opened, Store};
 use crate::telemetry;
 use crate::time::Now;
+use crate::zone::Name;
 
 /// So many observations wait for the engine at the least, and this many of each assignment.
 const OBSERVATIONS: usize = 4096;
@@ -71,6 +75,8 @@ pub struct Options {
     pub source: Source,
     /// Told once answers are given.
     pub ready: Option<oneshot::Sender<Ready>>,
+    /// Whether the process gives up its rights, as the configuration says. It has one thread then.
+    pub confined: bool,
 }
 
 /// The daemon answers.
@@ -100,6 +106,7 @@ pub struct Prepared {
     control: Option<ControlSocket>,
     metrics: metrics::Endpoint,
     starter: Option<Starter>,
+    sandbox: Option<InForce>,
 }
 
 /// Reads the configuration, and binds and opens all that takes rights. It starts no thread: what
@@ -108,9 +115,14 @@ pub struct Prepared {
 /// # Errors
 /// What keeps the daemon from starting.
 pub fn prepare(options: Options) -> Result<Prepared, DaemonError> {
-    let Options { source, ready } = options;
+    let Options {
+        source,
+        ready,
+        confined,
+    } = options;
     let started = clock::now();
     let config = load(&source)?;
+    let users = Users::of(&config)?;
     let bound = Bound::open(&listen_spec(&config))?;
     let control = match source {
         Source::File(_) => Some(ControlSocket::bind(&config.listen.control)?),
@@ -119,8 +131,12 @@ pub fn prepare(options: Options) -> Result<Prepared, DaemonError> {
     let metrics = metrics::Endpoint::bind(&config.listen.metrics)?;
     // It is there from the start, whether programs are configured or not: a reload may bring some.
     let starter = match source {
-        Source::File(_) => Some(begin_starter(&config)?),
+        Source::File(_) => Some(confine::begin_starter(&config, &users, confined)?),
         Source::Plain { .. } => None,
+    };
+    let sandbox = match confined {
+        true => Some(confine::confine(&source, &config, users)?),
+        false => None,
     };
     Ok(Prepared {
         source,
@@ -131,19 +147,8 @@ pub fn prepare(options: Options) -> Result<Prepared, DaemonError> {
         control,
         metrics,
         starter,
+        sandbox,
     })
-}
-
-fn begin_starter(config: &Config) -> Result<Starter, DaemonError> {
-    let exe = std::env::current_exe().map_err(DaemonError::OwnPath)?;
-    let runner = vec![exe.to_string_lossy().into_owned(), "hook-runner".to_owned()];
-    let charge = Charge {
-        runner,
-        greeting: hook::greeting(&config.state_dir, None).map_err(DaemonError::Starter)?,
-        programs: None,
-        identity: None,
-    };
-    Starter::begin(&exe, charge).map_err(DaemonError::Starter)
 }
 
 impl Prepared {
@@ -154,6 +159,9 @@ impl Prepared {
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), DaemonError> {
         let listeners = self.bound.start()?;
         let addresses = listeners.local_addrs().clone();
+        if let Some(sandbox) = &self.sandbox {
+            telemetry::sandbox(sandbox, sandbox.missing.is_empty());
+        }
         for state in listeners.xdp() {
             telemetry::short_cut(state, state.outcome.is_ok());
         }
@@ -175,6 +183,7 @@ impl Prepared {
         let ground = (self.config, has_state, self.started);
         let opened = open(ground, inbox_messages, notices, hands.clone());
         let (mut core, mut inbox, first_start) = opened.await?;
+        core.confinement = Confinement::of(self.sandbox, &core.config);
         let lost = tokio::spawn(async move { telemetry::alarm(&hands.lost().await) });
         let reloads = reload_on_hangup(desk.clone(), stopped.clone());
         core.certificate.clone_from(&desk.certificate);
@@ -259,6 +268,25 @@ fn listen_spec(config: &Config) -> ListenSpec {
     }
 }
 
+/// The state, and what stands in it.
+type State = (Store, Memory, BTreeMap<Name, secondary::Memory>, Counters);
+
+/// Opens the state; what somebody should know of it is noted.
+fn open_state(
+    config: &Config,
+    started: Now,
+    notices: &mut Vec<String>,
+) -> Result<State, DaemonError> {
+    let (store, opened) = Store::open(&config.state_dir, started.wall)?;
+    if let Opened::SetAside(path) = opened {
+        notices.push(set_aside(&path));
+    }
+    let memory = read_memory(&store)?;
+    let deadlines = read_deadlines(&store)?;
+    let counters = Counters::open(&store, started.wall)?;
+    Ok((store, memory, deadlines, counters))
+}
+
 /// Opens the state and everything that works on it.
 async fn open(
     (config, has_state, started): (Config, bool, Now),
@@ -270,13 +298,8 @@ async fn open(
     let mut notices = Vec::new();
     let mut deadlines = BTreeMap::new();
     let (store, memory, numbers, runner) = if has_state {
-        let (store, opened) = Store::open(&config.state_dir, started.wall)?;
-        if let Opened::SetAside(path) = opened {
-            notices.push(set_aside(&path));
-        }
-        let memory = read_memory(&store)?;
-        deadlines = read_deadlines(&store)?;
-        let counters = Counters::open(&store, started.wall)?;
+        let (store, memory, known, counters) = open_state(&config, started, &mut notices)?;
+        deadlines = known;
         let runner = start_runner(&config, &hands, hook_events).await?;
         (Some(store), memory, Numbers::Reserved(counters), runner)
     } else {
@@ -301,6 +324,7 @@ async fn open(
     let core = Core {
         keeper: Keeper::open(&config, has_state, started, &mut notices),
         moves: Moves::new(engine.published()),
+        confinement: Confinement::default(),
         engine,
         config,
         disk,

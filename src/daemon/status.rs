@@ -42,6 +42,7 @@ impl Core {
             .filter_map(|name| self.service(now, name))
             .collect();
         Status {
+            sandbox: self.confinement.in_force.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             started: self.started.wall,

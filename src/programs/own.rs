@@ -122,6 +122,7 @@ async fn runner(charge: &Charge) -> io::Result<Spawned> {
         .args(arguments)
         .current_dir("/")
         .process_group(0)
+        .envs(charge.identity.iter().map(|user| ("HOME", &user.home)))
         .stdin(input)
         .stdout(output);
     let child = command.spawn()?;

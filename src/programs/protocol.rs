@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +33,8 @@ pub struct Identity {
     pub gid: u32,
     /// All its groups.
     pub groups: Vec<u32>,
+    /// Where it is at home.
+    pub home: PathBuf,
 }
 
 /// What is begun.

@@ -83,6 +83,8 @@ fn serve() -> io::Result<()> {
 
 /// All threads become this user, for good.
 fn become_user(identity: Option<&Identity>) -> Result<(), String> {
+    // What a service manager gave the daemon for its ports is not for programs.
+    let _ = rustix::thread::clear_ambient_capability_set();
     let Some(identity) = identity else {
         return Ok(());
     };

@@ -26,6 +26,15 @@ use crate::runbook::Phase;
 use crate::time::Wall;
 use crate::zone::Name;
 
+/// What the process has given up; a warning if something is missing that it is to.
+pub fn sandbox(in_force: &impl Display, whole: bool) {
+    if whole {
+        info(Daemon, format_args!("{in_force}"));
+    } else {
+        warn(Daemon, format_args!("{in_force}"));
+    }
+}
+
 /// What the engine tells.
 pub fn event(event: &Event) {
     let module = match event {
