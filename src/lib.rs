@@ -75,6 +75,7 @@ pub mod clock;
 pub mod config;
 pub mod courier;
 pub mod daemon;
+pub mod dnstap;
 pub mod failover;
 pub mod files;
 pub mod health;

@@ -16,6 +16,7 @@ const COMMANDS: &[&str] = &[
     "explain",
     "reload",
     "log",
+    "dnstap",
     "plan",
     "failover",
     "failback",

@@ -111,6 +111,7 @@ const HOUSE: &[(&str, Kind, &[&str])] = &[
             "certificate",
         ],
     ),
+    ("dnstap", Io, &["server", "zone", "clock"]),
     ("notify", Io, &["snapshot", "tsig", "zone", "clock"]),
     ("telemetry", Io, LOGGED),
     (
@@ -130,7 +131,7 @@ const HOUSE: &[(&str, Kind, &[&str])] = &[
         "metrics",
         Io,
         &[
-            "admin", "server", "limit", "failover", "health", "runbook", "clock",
+            "dnstap", "admin", "server", "limit", "failover", "health", "runbook", "clock",
         ],
     ),
     ("daemon", Io, EVERYTHING),

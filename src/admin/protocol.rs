@@ -75,6 +75,19 @@ pub enum Answer {
         /// When those of the start are in force again.
         until: Option<Wall>,
     },
+    /// To [`Request::Dnstap`].
+    Dnstap {
+        /// Where they are written.
+        target: String,
+        /// Whether they are.
+        on: bool,
+        /// Frames or lines since the start.
+        written: u64,
+        /// Queries that were not written.
+        lost: u64,
+        /// Why nothing can be, if nothing can.
+        failed: Option<String>,
+    },
     /// To [`Request::Service`].
     Service(Box<ServiceStatus>),
     /// To [`Request::Overrides`].

@@ -79,6 +79,12 @@ pub enum Request {
         #[serde(default)]
         for_s: Option<u64>,
     },
+    /// Copies of queries and answers: switch them, if there is a word, and say what became of them.
+    Dnstap {
+        /// Whether they are written from here on.
+        #[serde(default)]
+        on: Option<bool>,
+    },
     /// Move a service to another pool; automatic failback waits for [`Request::Failback`].
     Failover {
         /// The service.
@@ -246,6 +252,7 @@ impl Request {
         "night",
         "plan",
         "log",
+        "dnstap",
         "failover",
         "failback",
         "drain",
@@ -285,6 +292,7 @@ mod tests {
             r#""night","since":1"#.to_owned(),
             format!(r#""plan","service":"{service}","to":"p2","now":true"#),
             r#""log","set":"probe=debug","for_s":600"#.to_owned(),
+            r#""dnstap","on":true"#.to_owned(),
             format!(r#""failover","service":"{service}","to":"p2",{}"#, by()),
             format!(r#""failback","service":"{service}",{}"#, by()),
             format!(r#""drain","what":"p1","for_s":7200,{}"#, by()),

@@ -77,6 +77,8 @@ pub enum Command {
     Reload(Reload),
     /// Show how much the running daemon logs, or have it log more or less
     Log(Log),
+    /// Have the running daemon show queries and answers by dnstap, or no more
+    Dnstap(Dnstap),
     /// Show what a failover would change and run, step by step, and change nothing
     Plan(Plan),
     /// Move a service to another pool, and follow the operation to its end
@@ -316,6 +318,34 @@ pub struct Log {
     /// Which daemon.
     #[command(flatten)]
     pub daemon: Daemon,
+}
+
+/// `switchback dnstap`.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES, after_long_help = "\
+Where they are written, as frames or as lines, [dnstap] of the configuration says.
+A restart returns to what it says of 'on'.
+
+Exit codes:
+  0  it is as told
+  1  no daemon answered, it has no [dnstap], or nothing can be written
+  2  the command line is wrong")]
+pub struct Dnstap {
+    /// Whether they are shown from here on; without it, what became of them
+    #[arg(value_name = "on|off", value_enum)]
+    pub switch: Option<Switch>,
+    /// Which daemon.
+    #[command(flatten)]
+    pub daemon: Daemon,
+}
+
+/// On or off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    /// From here on.
+    On,
+    /// No more.
+    Off,
 }
 
 /// `switchback probe`.

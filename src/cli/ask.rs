@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use super::args::{Daemon, Explain, Log, Reload, Status};
+use super::args::{Daemon, Dnstap, Explain, Log, Reload, Status, Switch};
 use super::output::{CommandError, Out};
 use super::{Exit, watch};
 use crate::admin::{self, Answer, ClientError, Request, text};
@@ -78,6 +78,32 @@ pub(super) fn log(arguments: &Log, out: &mut Out) -> Result<Exit, CommandError> 
         writeln!(out, "until {until}")?;
     }
     Ok(Exit::Well)
+}
+
+pub(super) fn dnstap(arguments: &Dnstap, out: &mut Out) -> Result<Exit, CommandError> {
+    let on = arguments.switch.map(|switch| match switch {
+        Switch::On => true,
+        Switch::Off => false,
+    });
+    let Answer::Dnstap {
+        target,
+        on,
+        written,
+        lost,
+        failed,
+    } = ask(&arguments.daemon, &Request::Dnstap { on })?
+    else {
+        return Err(other_answer());
+    };
+    let word = if on { "on" } else { "off" };
+    writeln!(out, "{word}: {target}, {written} written, {lost} lost")?;
+    match failed {
+        Some(why) => {
+            writeln!(out, "{} {why}", out.paint().odd("failing:"))?;
+            Ok(Exit::NotWell)
+        }
+        None => Ok(Exit::Well),
+    }
 }
 
 pub(super) fn write_json(value: &impl serde::Serialize, out: &mut Out) -> Result<(), CommandError> {

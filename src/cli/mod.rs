@@ -101,6 +101,7 @@ fn run(command: Command, out: &mut Out) -> Result<Exit, CommandError> {
         Command::Explain(arguments) => ask::explain(&arguments, out),
         Command::Reload(arguments) => ask::reload(&arguments, out),
         Command::Log(arguments) => ask::log(&arguments, out),
+        Command::Dnstap(arguments) => ask::dnstap(&arguments, out),
         Command::Plan(arguments) => order::plan(&arguments, out),
         Command::Failover(arguments) => order::failover(&arguments, out),
         Command::Failback(arguments) => order::failback(&arguments, out),

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `reader` | TOML to values with places; refuses unknown keys |
 //! | `spec`, `spec_alerts`, `spec_transfers` | what may be written |
-//! | `alerts`, `confined`, `kept`, `pools`, `primaries`, `probes`, `rate_limit`, `secondaries`, `server`, `services`, `steps`, `zones` | what it means, with all defaults |
+//! | `alerts`, `confined`, `dnstap`, `kept`, `pools`, `primaries`, `probes`, `rate_limit`, `secondaries`, `server`, `services`, `steps`, `zones` | what it means, with all defaults |
 //! | `ahead` | master files, read on all processors |
 //! | `names`, `paths`, `duration` | the values that several of them share |
 //! | `problem` | errors and warnings, collected until all has been read |
@@ -15,6 +15,7 @@ mod ahead;
 mod alerts;
 mod calls;
 mod confined;
+mod dnstap;
 pub mod duration;
 mod kept;
 mod names;
@@ -37,6 +38,7 @@ mod steps;
 mod zones;
 
 pub use confined::Confined;
+pub use dnstap::{Dnstap, DnstapTo};
 pub use duration::{DurationError, parse as parse_duration, show as show_duration};
 pub use problem::{Problem, Problems, Warning};
 pub use secondaries::{Following, Secondaries};
@@ -97,6 +99,8 @@ pub struct Config {
     pub confined: Confined,
     /// The files and directories that were read, and are read again by a reload.
     pub reads: BTreeSet<PathBuf>,
+    /// Who is shown queries and answers.
+    pub dnstap: Option<Dnstap>,
 }
 
 /// Where to listen.
@@ -287,6 +291,7 @@ pub fn plain(listen: &[SocketAddr], zones: &[(String, PathBuf)]) -> Result<Confi
         alerts: Vec::new(),
         confined: Confined::default(),
         reads: zones.iter().map(|(_, file)| file.clone()).collect(),
+        dnstap: None,
     })
 }
 
@@ -296,6 +301,7 @@ fn model(spec: Spec, base: &Base, notes: &mut Notes) -> Option<Config> {
         state_dir,
         listen,
         server,
+        dnstap,
         rate_limit,
         history,
         keys,
@@ -332,7 +338,6 @@ fn model(spec: Spec, base: &Base, notes: &mut Notes) -> Option<Config> {
     let pools = pools::read(&pools, probe.as_ref(), base, notes);
     let services = services::read(&services, &pools, &zones, base, notes);
     zones.check_ownership(&pools, &services, notes);
-    let following = secondaries::following(following, notes);
     let alerts = alerts::read(&alerts, base, notes);
     let confined = confined::read(sandbox, notes);
     let references = reference.map_or_else(Vec::new, |table| references(table, notes));
@@ -348,7 +353,7 @@ fn model(spec: Spec, base: &Base, notes: &mut Notes) -> Option<Config> {
         settings: Arc::new(settings),
         history,
         zones: zones.loaded,
-        following,
+        following: secondaries::following(following, notes),
         keys: Arc::clone(keys.keys()),
         policy: Policy {
             pools: pools.pools,
@@ -360,6 +365,7 @@ fn model(spec: Spec, base: &Base, notes: &mut Notes) -> Option<Config> {
         alerts,
         confined,
         reads: base.reads(),
+        dnstap: dnstap::read(dnstap, base, notes),
     })
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use toml::de::DeTable;
 
 use super::confined::SandboxTable;
+use super::dnstap::DnstapTable;
 use super::problem::{At, Notes};
 use super::rate_limit::RateLimitTable;
 use super::reader::{Fields, FromToml, Item, one_of, wrong_type};
@@ -27,6 +28,7 @@ pub(super) struct Spec {
     pub(super) state_dir: Option<At<String>>,
     pub(super) listen: Option<At<ListenSpec>>,
     pub(super) server: Option<At<ServerTable>>,
+    pub(super) dnstap: Option<At<DnstapTable>>,
     pub(super) rate_limit: Option<At<RateLimitTable>>,
     pub(super) history: Option<At<HistoryTable>>,
     pub(super) keys: List<KeySpec>,
@@ -187,6 +189,7 @@ impl Spec {
             state_dir: fields.get("state_dir"),
             listen: fields.need("listen"),
             server: fields.get("server"),
+            dnstap: fields.get("dnstap"),
             rate_limit: fields.get("rate_limit"),
             history: fields.get("history"),
             keys: list(&mut fields, "key"),

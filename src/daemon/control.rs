@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 use super::certificate;
+use super::dnstap;
 use super::keeper::Present;
 use super::logging;
 use super::measures;
@@ -14,6 +15,7 @@ use super::reload::{self, Loaded};
 use super::start::Source;
 use crate::admin::{Answer, Control, Peer, Request, Response};
 use crate::clock;
+use crate::dnstap::Dnstap;
 use crate::failover::By;
 use crate::ids::{OperationId, PoolName, ServiceName};
 use crate::metrics::{self, Sight};
@@ -64,6 +66,8 @@ pub(super) struct Desk {
     pub(super) core: mpsc::Sender<Message>,
     /// Look up who gives orders.
     pub(super) hands: Hands,
+    /// Who is shown queries and answers.
+    pub(super) tap: Option<Arc<Dnstap>>,
 }
 
 impl Desk {
@@ -178,6 +182,10 @@ impl Control for Desk {
                 let user = self.user(peer).await;
                 logging::log(set.as_deref(), for_s, &user)
             }
+            Request::Dnstap { on } => {
+                let user = self.user(peer).await;
+                dnstap::tap(self.tap.as_deref(), on, &user)
+            }
             Request::Overrides => self.ask(Message::Overrides).await,
             Request::History { .. } | Request::Show { .. } | Request::Night { .. } => {
                 self.past(request).await
@@ -216,6 +224,7 @@ impl metrics::Source for Desk {
         let (reply, sight) = oneshot::channel();
         self.core.send(Message::Measures(reply)).await.ok()?;
         let mut sight = *sight.await.ok()?;
+        sight.tapped = self.tap.as_deref().map(Dnstap::tapped).unwrap_or_default();
         let directory = PathBuf::from(&sight.status.store.path);
         sight.files = measures::files(&directory).await;
         Some(sight)

@@ -20,6 +20,9 @@ pub enum DaemonError {
     /// Metrics cannot be served.
     #[error(transparent)]
     Metrics(#[from] crate::metrics::EndpointError),
+    /// Queries and answers cannot be written anywhere.
+    #[error(transparent)]
+    Dnstap(#[from] crate::dnstap::SinkError),
     /// The state cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -7,6 +7,7 @@ use nix::sys::resource::{UsageWho, getrusage};
 
 use super::core::Core;
 use crate::admin::orders::Said;
+use crate::dnstap::Tapped;
 use crate::ids::{Endpoint, ProbeIndex};
 use crate::metrics::{Probed, Sight};
 use crate::server::Serving;
@@ -30,6 +31,7 @@ impl Core {
             moves: self.moves.clone(),
             written: self.disk.written(),
             files: Vec::new(),
+            tapped: Tapped::default(),
             history_lost: self.keeper.lost(),
             processor: processor(),
         }

@@ -13,6 +13,7 @@ mod confine;
 mod control;
 mod core;
 mod disk;
+mod dnstap;
 mod error;
 mod explain;
 mod followers;

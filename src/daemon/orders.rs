@@ -229,7 +229,8 @@ impl Core {
             | Request::Night { .. }
             | Request::Plan { .. }
             | Request::Overrides
-            | Request::Log { .. } => self.put_other(now, request, by),
+            | Request::Log { .. }
+            | Request::Dnstap { .. } => self.put_other(now, request, by),
         }
     }
 
@@ -237,20 +238,14 @@ impl Core {
     /// an operation that stands.
     fn put_other(&self, now: Now, request: Request, by: By) -> Result<Put, String> {
         match request {
-            Request::Approve { what, .. } => {
-                let which = self.which(&what);
-                Ok(Put {
-                    order: Order::Approve { which, by },
-                    done: format!("{what}: approved"),
-                })
-            }
-            Request::Reject { what, .. } => {
-                let which = self.which(&what);
-                Ok(Put {
-                    order: Order::Reject { which, by },
-                    done: format!("{what}: rejected"),
-                })
-            }
+            Request::Approve { what, .. } => Ok(Put {
+                done: format!("{what}: approved"),
+                order: self.approved(&what, by),
+            }),
+            Request::Reject { what, .. } => Ok(Put {
+                done: format!("{what}: rejected"),
+                order: self.rejected(&what, by),
+            }),
             Request::Readmit { service, pool, .. } => Ok(Put {
                 done: format!("{pool} is a target of {service} again"),
                 order: Order::Readmit { service, pool, by },
@@ -300,12 +295,23 @@ impl Core {
             | Request::Plan { .. }
             | Request::Overrides
             | Request::Log { .. }
+            | Request::Dnstap { .. }
             | Request::History { .. }
             | Request::Show { .. }
             | Request::Night { .. }
             | Request::Failover { .. }
             | Request::Failback { .. } => Err("this is no order".to_owned()),
         }
+    }
+
+    fn approved(&self, what: &str, by: By) -> Order {
+        let which = self.which(what);
+        Order::Approve { which, by }
+    }
+
+    fn rejected(&self, what: &str, by: By) -> Order {
+        let which = self.which(what);
+        Order::Reject { which, by }
     }
 
     /// What `approve` and `reject` are about: a service, else the number of an operation.

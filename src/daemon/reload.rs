@@ -58,6 +58,12 @@ impl Core {
         if config.confined != self.config.confined {
             warnings.push("[sandbox] changed: that takes a restart".to_owned());
         }
+        if config.dnstap != self.config.dnstap {
+            warnings.push(
+                "[dnstap] changed: that takes a restart; `switchback dnstap` switches it"
+                    .to_owned(),
+            );
+        }
         if config.history != self.config.history {
             warnings.push("[history] changed: that takes a restart".to_owned());
         }

@@ -17,6 +17,7 @@ use super::confine::{self, Confinement, Users};
 use super::control::Desk;
 use super::core::{Core, Inbox};
 use super::disk::{Disk, read_deadlines, read_memory};
+use super::dnstap;
 use super::followers;
 use super::hooks::Hooks;
 use super::keeper::Keeper;
@@ -28,6 +29,7 @@ use crate::admin::ControlSocket;
 use crate::clock;
 use crate::config::{self, Config};
 use crate::courier::Courier;
+use crate::dnstap::Sink;
 use crate::failover::{Engine, Memory, Publication};
 use crate::health::Observation;
 use crate::hook::{Runner, RunnerEvent};
@@ -105,6 +107,7 @@ pub struct Prepared {
     bound: Bound,
     control: Option<ControlSocket>,
     metrics: metrics::Endpoint,
+    sink: Option<Sink>,
     starter: Option<Starter>,
     sandbox: Option<InForce>,
 }
@@ -129,6 +132,7 @@ pub fn prepare(options: Options) -> Result<Prepared, DaemonError> {
         Source::Plain { .. } => None,
     };
     let metrics = metrics::Endpoint::bind(&config.listen.metrics)?;
+    let sink = dnstap::open(&config)?;
     // It is there from the start, whether programs are configured or not: a reload may bring some.
     let starter = match source {
         Source::File(_) => Some(confine::begin_starter(&config, &users, confined)?),
@@ -146,6 +150,7 @@ pub fn prepare(options: Options) -> Result<Prepared, DaemonError> {
         bound,
         control,
         metrics,
+        sink,
         starter,
         sandbox,
     })
@@ -176,8 +181,9 @@ impl Prepared {
             certificate: listeners.certificate(),
             core: messages,
             hands: hands.clone(),
+            tap: dnstap::begin(self.sink, listeners.taps(), &self.config),
         };
-        let measured = desk.clone();
+        let (measured, tap) = (desk.clone(), desk.tap.clone());
         let (stop, stopped) = watch::channel(false);
         let notices = listeners.notices();
         let ground = (self.config, has_state, self.started);
@@ -223,6 +229,7 @@ impl Prepared {
             renewals.abort();
         }
         core.shut_down().await;
+        dnstap::end(tap);
         telemetry::ended();
         Ok(())
     }

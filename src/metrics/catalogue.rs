@@ -117,6 +117,9 @@ catalogue! {
     STORE_BYTES: Gauge "switchback_store_size_bytes" ["file"] "Size of the files that keep the state and the history";
     STORE_WRITTEN: Gauge "switchback_store_write_timestamp_seconds" [] "When the state was last written, seconds since 1970";
     HISTORY_LOST: Counter "switchback_history_lost_entries_total" [] "Entries that the history could not keep because its disk was too slow or failed";
+    TAP_ON: Gauge "switchback_dnstap_on" [] "1 while queries and answers are copied for dnstap or the query log";
+    TAP_WRITTEN: Counter "switchback_dnstap_frames_total" [] "Frames of dnstap, or lines of the query log, that were written";
+    TAP_LOST: Counter "switchback_dnstap_lost_total" [] "Queries that were not written: a buffer was full, or nobody takes them";
     ALERTS_SENT: Counter "switchback_alerts_delivered_total" ["receiver"] "Alerts that were delivered";
     ALERTS_LEFT_OUT: Counter "switchback_alerts_left_out_total" ["receiver"] "Alerts that were not delivered: over the rate, or too old";
     ALERTS_WAITING: Gauge "switchback_alerts_waiting" ["receiver"] "Alerts that wait to be delivered";

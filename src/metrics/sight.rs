@@ -10,6 +10,7 @@ use crate::admin::orders::Said;
 use crate::admin::status::{
     EndpointStatus, Family, PoolStatus, ServiceStatus, Status, TransferredState, ZoneStatus,
 };
+use crate::dnstap::Tapped;
 use crate::health::{Health, PoolHealth};
 use crate::limit::Class;
 use crate::server::{
@@ -49,6 +50,8 @@ pub struct Sight {
     pub written: Option<Wall>,
     /// Files that are kept, with their sizes.
     pub files: Vec<(&'static str, u64)>,
+    /// Of dnstap.
+    pub tapped: Tapped,
     /// Entries that the history lost.
     pub history_lost: u64,
     /// Processor time of the process.
@@ -256,6 +259,9 @@ impl Sight {
         for (file, size) in &self.files {
             page.many(&c::STORE_BYTES, &[file], *size);
         }
+        page.flag(&c::TAP_ON, &[], self.tapped.is_on);
+        page.count(&c::TAP_WRITTEN, &[], self.tapped.written);
+        page.count(&c::TAP_LOST, &[], self.tapped.lost);
         page.count(&c::HISTORY_LOST, &[], self.history_lost);
         for alert in &status.alerts {
             let name = [&alert.name[..]];

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::connections::Connections;
@@ -10,6 +10,7 @@ use super::limiter::Limiter;
 use super::measure::{Measured, Measures};
 use super::notices::Notices;
 use super::seen::{Seen, Sighting};
+use super::tap::{Carrier, Tap};
 use crate::limit::Class;
 use crate::zone::Name;
 
@@ -171,6 +172,8 @@ pub(super) struct Tally {
     pub(super) panics: AtomicU64,
     /// By type, by RCODE, and how long it took.
     pub(super) measures: Measures,
+    /// Copies, for those who want to see them.
+    pub(super) tap: Tap,
     /// In the order of [`Class::ALL`].
     pub(super) limits: [LimitTally; Class::ALL.len()],
     /// Shared by all tallies of one set of listeners.
@@ -198,9 +201,10 @@ impl LimitTally {
 }
 
 impl Tally {
-    fn sharing(notices: &Arc<Notices>) -> Tally {
+    fn sharing(notices: &Arc<Notices>, is_on: &Arc<AtomicBool>, carrier: Carrier) -> Tally {
         Tally {
             notices: Arc::clone(notices),
+            tap: Tap::new(is_on, carrier),
             ..Tally::default()
         }
     }
@@ -250,21 +254,25 @@ pub(super) struct Tallies {
     pub(super) quic: Lane,
     pub(super) notices: Arc<Notices>,
     pub(super) limiter: Arc<Limiter>,
+    /// Whether exchanges are copied.
+    pub(super) tap_is_on: Arc<AtomicBool>,
 }
 
 impl Default for Tallies {
     fn default() -> Self {
         let notices = Arc::default();
-        let lane = || Lane {
-            tally: Tally::sharing(&notices),
+        let tap_is_on = Arc::default();
+        let lane = |carrier| Lane {
+            tally: Tally::sharing(&notices, &tap_is_on, carrier),
             connections: Arc::default(),
         };
         Tallies {
             udp: Mutex::default(),
-            tcp: lane(),
-            tls: lane(),
-            https: lane(),
-            quic: lane(),
+            tcp: lane(Carrier::Tcp),
+            tls: lane(Carrier::Tls),
+            https: lane(Carrier::Https),
+            quic: lane(Carrier::Quic),
+            tap_is_on: Arc::clone(&tap_is_on),
             notices: Arc::clone(&notices),
             limiter: Arc::default(),
         }
@@ -287,7 +295,7 @@ impl Tallies {
     pub(super) fn for_udp_thread(&self) -> Arc<Tally> {
         let tally = Arc::new(Tally {
             measures: Measures::of_one_thread(),
-            ..Tally::sharing(&self.notices)
+            ..Tally::sharing(&self.notices, &self.tap_is_on, Carrier::Udp)
         });
         self.udp
             .lock()
@@ -332,6 +340,18 @@ impl Tallies {
             }
         }
         sum
+    }
+
+    /// Every place that exchanges are copied to.
+    pub(super) fn each_tap(&self, mut each: impl FnMut(&Tap)) {
+        let udp = self
+            .udp
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        udp.iter().for_each(|tally| each(&tally.tap));
+        let lanes = [&self.tcp, &self.tls, &self.https, &self.quic];
+        lanes.iter().for_each(|lane| each(&lane.tally.tap));
     }
 
     /// The sum over all UDP threads.

@@ -30,6 +30,7 @@ mod reply;
 mod seen;
 mod spec;
 mod stream;
+mod tap;
 mod tcp;
 mod threads;
 mod tls;
@@ -46,6 +47,7 @@ pub use notices::Notices;
 pub use seen::{Asked, Sighting};
 pub use spec::{EncryptedSpec, ListenSpec, LocalAddrs};
 pub use stream::Patience;
+pub use tap::{Carrier, Exchange, Taps};
 pub use xdp::{XdpAttached, XdpState};
 
 use std::collections::BTreeMap;
@@ -233,6 +235,12 @@ impl Listeners {
     #[must_use]
     pub fn xdp(&self) -> &[XdpState] {
         &self.xdp
+    }
+
+    /// Copies of what will be asked and answered.
+    #[must_use]
+    pub fn taps(&self) -> Taps {
+        Taps(Arc::clone(&self.tallies))
     }
 
     /// The certificate that clients of the encrypted transports are shown.
@@ -445,19 +453,19 @@ fn answer(
     tally: &Tally,
 ) -> bool {
     let answered = answer_shorter(snapshot, query, asker, 0, out, tally);
-    note(query, answered.map(|_| out), tally)
+    note(query, asker, answered.map(|_| out), tally)
 }
 
 /// Counts what became of a message.
-fn note(query: &[u8], response: Option<&mut Vec<u8>>, tally: &Tally) -> bool {
+fn note(query: &[u8], asker: &Asker, response: Option<&mut Vec<u8>>, tally: &Tally) -> bool {
+    let response = response.map(|response| &response[..]);
     // The TC bit (RFC 1035 section 4.1.1).
     let truncated = |response: &[u8]| response.get(2).is_some_and(|flags| flags & 0x02 != 0);
-    if response.as_deref().is_some_and(|it| truncated(it)) {
+    if response.is_some_and(truncated) {
         bump(&tally.truncated, 1);
     }
-    tally
-        .measures
-        .exchange(query, response.as_deref().map(Vec::as_slice));
+    tally.measures.exchange(query, response);
+    tally.tap.put(asker, query, response);
     response.is_some()
 }
 
@@ -482,7 +490,7 @@ fn answer_datagram(
     }
     let is_sent =
         answered.is_some_and(|standing| guard.admits(snapshot, query, asker, standing, out));
-    note(query, is_sent.then_some(out), tally)
+    note(query, asker, is_sent.then_some(out), tally)
 }
 
 /// Asks with `less` octets less than the client takes.

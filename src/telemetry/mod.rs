@@ -247,6 +247,20 @@ pub fn ready(addresses: &[String]) {
     );
 }
 
+/// Copies of queries and answers cannot be written (`Some`), or can be again.
+pub fn dnstap(failed: Option<&str>) {
+    match failed {
+        Some(why) => warn(Server, format_args!("dnstap: {why}")),
+        None => info(Server, format_args!("dnstap is written again")),
+    }
+}
+
+/// Queries and answers are copied from here on, or no more.
+pub fn tapping(on: bool, target: &str, by: &str) {
+    let word = if on { "on" } else { "off" };
+    info(Server, format_args!("dnstap to {target} is {word} ({by})"));
+}
+
 /// The end.
 pub fn ended() {
     info(Daemon, format_args!("ended"));

@@ -196,6 +196,13 @@ failback = "manual"
         }
     }
 
+    /// SIGTERM, and the end.
+    pub(crate) fn stop(&mut self) {
+        let kill = Command::new("kill").args(["-TERM", &self.pid()]).status();
+        assert!(kill.unwrap().success());
+        eventually("it has ended", || self.is_dead().then_some(()));
+    }
+
     fn pid(&self) -> String {
         self.daemon.as_ref().unwrap().id().to_string()
     }

@@ -8,6 +8,7 @@
 
 mod alerts;
 mod crashes;
+mod dnstap;
 mod history;
 mod house;
 mod logs;
