@@ -338,22 +338,18 @@ fn model(spec: Spec, base: &Base, notes: &mut Notes) -> Option<Config> {
     let pools = pools::read(&pools, probe.as_ref(), base, notes);
     let services = services::read(&services, &pools, &zones, base, notes);
     zones.check_ownership(&pools, &services, notes);
+    let following = secondaries::following(following, notes);
+    let dnstap = dnstap::read(dnstap, base, notes);
     let alerts = alerts::read(&alerts, base, notes);
     let confined = confined::read(sandbox, notes);
     let references = reference.map_or_else(Vec::new, |table| references(table, notes));
-    let bare = |(name, records): (ServiceName, Vec<At<ServiceRecord>>)| {
-        (
-            name,
-            records.into_iter().map(|record| record.value).collect(),
-        )
-    };
     Some(Config {
         state_dir,
         listen: listen?,
         settings: Arc::new(settings),
         history,
         zones: zones.loaded,
-        following: secondaries::following(following, notes),
+        following,
         keys: Arc::clone(keys.keys()),
         policy: Policy {
             pools: pools.pools,
@@ -365,8 +361,16 @@ fn model(spec: Spec, base: &Base, notes: &mut Notes) -> Option<Config> {
         alerts,
         confined,
         reads: base.reads(),
-        dnstap: dnstap::read(dnstap, base, notes),
+        dnstap,
     })
+}
+
+/// The records of a service without their places.
+fn bare(
+    (name, records): (ServiceName, Vec<At<ServiceRecord>>),
+) -> (ServiceName, Vec<ServiceRecord>) {
+    let records = records.into_iter().map(|record| record.value);
+    (name, records.collect())
 }
 
 fn listen_of(spec: At<ListenSpec>, base: &Base, notes: &mut Notes) -> Option<Listen> {
