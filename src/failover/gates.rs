@@ -58,7 +58,7 @@ impl Engine {
             None => decision.target.map(|to| (to, decision.because.clone())),
         };
         let Some((to, why)) = wanted else {
-            let asks = if is_undecided(&decision.because) || self.proposes_an_unknown(name) {
+            let asks = if is_undecided(&decision.because) || self.proposes_a_doubtful(name) {
                 Asks::Undecided
             } else {
                 Asks::Nothing
@@ -79,12 +79,25 @@ impl Engine {
         self.hurry_or_wait(now, name, service, to, why)
     }
 
-    /// Whether nothing is known of the pool that the proposal is about: it may be fit in a moment.
-    fn proposes_an_unknown(&self, name: &ServiceName) -> bool {
-        let state = self.services.get(name);
-        let proposal = state.and_then(|state| state.memory.proposal.as_ref());
-        let pool = proposal.and_then(|proposal| self.pools.get(&proposal.to));
-        pool.is_some_and(|pool| pool.belief.health == PoolHealth::Unknown)
+    /// Whether the pool that the proposal is about may be fit in a moment: nothing is known of it, or
+    /// a look has just failed that may be the only one.
+    fn proposes_a_doubtful(&self, name: &ServiceName) -> bool {
+        let Some(state) = self.services.get(name) else {
+            return false;
+        };
+        let health = |pool: &PoolName| self.pools.get(pool).map(|state| &state.belief);
+        let Some((proposal, belief)) = state
+            .memory
+            .proposal
+            .as_ref()
+            .and_then(|proposal| Some((proposal, health(&proposal.to)?)))
+        else {
+            return false;
+        };
+        // Without trouble only a failback is wanted at all.
+        let troubled = health(&state.active()).is_some_and(|it| it.health != PoolHealth::Up);
+        let wanted = troubled || proposal.because == Because::FailedBack;
+        belief.health == PoolHealth::Unknown || wanted && belief.firm < belief.health
     }
 
     /// Why a person has to approve this move, the rarest reason first.

@@ -212,6 +212,25 @@ fn what_was_rejected_is_not_proposed_again_until_the_situation_changes() {
 }
 
 #[test]
+fn one_look_at_the_target_that_fails_makes_no_other_proposal() {
+    let mut world = asking(Mode::Approve);
+    world.see("p1", Refused);
+    world.see("p3", Refused);
+    world.rounds(5);
+    for _ in 0..3 {
+        world.see("p2", Refused);
+        world.round();
+        world.see("p2", Good);
+        world.rounds(3);
+    }
+    assert_eq!(asked(&world), 1, "a person types its number just now");
+    world.see("p2", Refused);
+    world.rounds(3);
+    let refused = world.order(approve(number(0))).unwrap_err();
+    assert_eq!(refused, OrderRefusal::NoProposal { id: OperationId(0) });
+}
+
+#[test]
 fn who_rejects_a_failback_has_not_rejected_a_failover() {
     let mut policy = policy(2);
     let fed_policy = policy.services.get_mut(&"fed".into()).unwrap();
