@@ -13,6 +13,10 @@ mod exhaustive;
 mod given;
 #[path = "failover/handling.rs"]
 mod handling;
+#[path = "failover/key.rs"]
+mod key;
+#[path = "failover/lives.rs"]
+mod lives;
 #[path = "failover/oracle.rs"]
 mod oracle;
 #[path = "failover/plans.rs"]

@@ -1,21 +1,23 @@
 //! Every sequence of looks: all of 8 rounds of {good, bad}, and all of 4 rounds of {good,
 //! degraded, bad, no answer}, at three pools, with orders, restarts and jumps of the clocks
-//! drawn from a seed, against an oracle that counts looks by itself.
+//! drawn from a seed, against an oracle that counts looks by itself. Then every sequence of good and
+//! bad with every sequence of words of a person who is asked, with an operator's moves that wait for
+//! caches, and in a service that is only observed.
 //!
-//! There are 16.7 million sequences of each kind. They are walked round by round, and lives that
-//! have come to the same state go on as one; how many sequences each stands for is counted. What
-//! counts as the same state is checked by single lives that are never merged.
+//! There are 16.7 million sequences of each of the first kinds. They are
+//! walked round by round, and lives that have come to the same state go on as one; how many sequences
+//! each stands for is counted. What counts as the same state is checked by single lives that are never
+//! merged.
 
 use std::collections::HashMap;
-use std::fmt::{self, Write};
-use std::hash::{DefaultHasher, Hash, Hasher};
 
-use switchback::failover::{Failback, Order, Override, Policy, Publication, Subject};
+use switchback::failover::{Failback, Mode, Policy, Publication, Service};
 use switchback::health::{Layer, Verdict};
 
 use crate::dice::Dice;
-use crate::oracle::{FAILBACK, FALL, Oracle, POOLS, RISE, SETTLE};
-use crate::world::{World, clear, policy, secs};
+use crate::lives::{Incident, Node};
+use crate::oracle::{FAILBACK, POOLS, Rules, SETTLE, TTL_MAX, TTL_MIN};
+use crate::world::{World, policy, secs};
 
 const TWO_KINDS_ROUNDS: u32 = 8;
 const FOUR_KINDS_ROUNDS: u32 = 4;
@@ -50,40 +52,74 @@ fn all_sequences_of_four_kinds_keep_them_with_orders_restarts_and_time_jumps() {
     }
 }
 
+#[test]
+fn all_sequences_of_looks_and_words_keep_them_where_a_person_is_asked() {
+    use Incident::{Approve, Nothing, Reject, Restart};
+    let words = [Nothing, Approve, Reject];
+    let rules = Rules {
+        asks: true,
+        ..Rules::default()
+    };
+    let walk = Walk::with_choices(
+        rules,
+        &[&[Nothing], &words, &words, &[Nothing, Restart], &words],
+    );
+    assert_eq!(walk.run(), 8_u64.pow(5) * 3_u64.pow(3) * 2);
+}
+
+#[test]
+fn all_sequences_of_looks_keep_them_while_an_operators_move_waits_for_caches() {
+    use Incident::{Approve, Drain, Failover, Nothing, Pin, Reject, Restart};
+    let rules = Rules {
+        waits: true,
+        ..Rules::default()
+    };
+    let walk = Walk::with_choices(
+        rules,
+        &[
+            &[Failover(1), Pin(1), Drain(0)],
+            &[Nothing, Approve, Reject],
+            &[Nothing, Restart],
+            &[Nothing],
+            &[Nothing],
+        ],
+    );
+    assert_eq!(walk.run(), 8_u64.pow(5) * 3 * 3 * 2);
+}
+
+#[test]
+fn all_sequences_of_looks_move_nothing_that_is_only_observed() {
+    use Incident::{ClearAll, Drain, Failover, Nothing, Pin, Restart};
+    let rules = Rules {
+        observes: true,
+        ..Rules::default()
+    };
+    let walk = Walk::with_choices(
+        rules,
+        &[
+            &[Nothing],
+            &[Nothing],
+            &[Nothing, Failover(1), Pin(2), Drain(0)],
+            &[Nothing, ClearAll, Restart],
+            &[Nothing],
+        ],
+    );
+    assert_eq!(walk.run(), 8_u64.pow(5) * 4 * 3);
+}
+
 /// `SWITCHBACK_EXHAUSTIVE_SEEDS=20` walks them with more orders than those of the first seed.
 fn seeds() -> std::ops::RangeInclusive<u64> {
     let count = std::env::var("SWITCHBACK_EXHAUSTIVE_SEEDS");
     1..=count.map_or(1, |text| text.parse().unwrap())
 }
 
-/// What happens before a round, to all lives alike.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Incident {
-    Nothing,
-    Drain(usize),
-    Pin(usize),
-    Freeze,
-    ClearAll,
-    Restart,
-    /// The machine was suspended: nobody looked for a while.
-    Suspend,
-    CalendarBack,
-    CalendarForward,
-}
-
 struct Walk {
     policy: Policy,
+    rules: Rules,
     kinds: Vec<Verdict>,
-    incidents: Vec<Incident>,
+    /// What may happen before each round: lives go on with each of it.
+    incidents: Vec<Vec<Incident>>,
     seed: u64,
-}
-
-/// Lives that have come to the same state.
-#[derive(Clone)]
-struct Node {
-    world: World,
-    oracle: Oracle,
-    ways: u64,
 }
 
 /// What a life showed after a round, and where it goes with each combination of looks.
@@ -99,14 +135,38 @@ impl Walk {
             vec![Verdict::Good, Verdict::Refused],
             seed,
         );
-        for pool in walk.policy.pools.values_mut() {
-            pool.detection[0].depth = Layer::Port;
+        walk.looks_at_ports();
+        walk
+    }
+
+    /// Looks of two kinds, in a service with these rules, and everything that may be said in between.
+    fn with_choices(rules: Rules, incidents: &[&[Incident]]) -> Walk {
+        let mut walk = Walk::two_kinds(None);
+        walk.rules = rules;
+        walk.incidents = incidents.iter().map(|choice| choice.to_vec()).collect();
+        let service = walk.service();
+        if rules.asks {
+            service.mode = Mode::Approve;
         }
-        let failback = Failback::After(secs(FAILBACK.into()));
-        for service in walk.policy.services.values_mut() {
-            service.failback = failback;
+        if rules.observes {
+            service.mode = Mode::Observe;
+        }
+        if rules.waits {
+            service.ttl.min = secs(TTL_MIN.into());
+            service.ttl.max = secs(TTL_MAX.into());
         }
         walk
+    }
+
+    fn looks_at_ports(&mut self) {
+        for pool in self.policy.pools.values_mut() {
+            pool.detection[0].depth = Layer::Port;
+        }
+        self.service().failback = Failback::After(secs(FAILBACK.into()));
+    }
+
+    fn service(&mut self) -> &mut Service {
+        self.policy.services.get_mut(&"fed".into()).unwrap()
     }
 
     fn four_kinds(seed: Option<u64>) -> Walk {
@@ -134,7 +194,7 @@ impl Walk {
             service.cap_per_hour = 100;
         }
         let mut dice = Dice(seed.unwrap_or_default());
-        let mut incident = |_| {
+        let mut incident = |_: u32| {
             let pool = usize::from(dice.chance(50)) + usize::from(dice.chance(50));
             let may = [
                 Incident::Nothing,
@@ -155,7 +215,8 @@ impl Walk {
             }
         };
         Walk {
-            incidents: (0..rounds).map(&mut incident).collect(),
+            incidents: (0..rounds).map(|round| vec![incident(round)]).collect(),
+            rules: Rules::default(),
             policy,
             kinds,
             seed: seed.unwrap_or_default(),
@@ -166,33 +227,31 @@ impl Walk {
     fn run(&self) -> u64 {
         let mut world = World::new(self.policy.clone());
         world.rounds(4);
-        let oracle = Oracle::new();
-        let root = Node {
-            world,
-            oracle,
-            ways: 1,
-        };
+        let root = Node::new(world, self.rules);
         let mut nodes = vec![root.clone()];
         let mut book: Vec<Vec<Step>> = Vec::new();
         let Some((last, before)) = self.incidents.split_last() else {
             return 0;
         };
-        for incident in before {
-            let (next, steps) = self.round(nodes, *incident);
+        for incidents in before {
+            let (next, steps) = self.round(nodes, incidents);
             nodes = next;
             book.push(steps);
         }
-        book.push(nodes.iter().map(|node| node.step()).collect());
+        book.push(nodes.iter().map(Step::of).collect());
         self.single_lives_agree(&root, &book);
-        self.last_round(nodes, *last)
+        self.last_round(nodes, last)
     }
 
     /// Nothing follows, so nothing needs to be merged: to have been judged is all.
-    fn last_round(&self, nodes: Vec<Node>, incident: Incident) -> u64 {
+    fn last_round(&self, nodes: Vec<Node>, incidents: &[Incident]) -> u64 {
         let mut sequences = 0;
-        for mut node in nodes {
-            node.happen(incident);
-            self.each_child(&node, |child| sequences += child.ways);
+        for node in nodes {
+            for incident in incidents {
+                let mut node = node.clone();
+                node.happen(*incident);
+                self.each_child(&node, |child| sequences += child.ways);
+            }
         }
         sequences
     }
@@ -218,27 +277,30 @@ impl Walk {
         }
     }
 
-    fn round(&self, nodes: Vec<Node>, incident: Incident) -> (Vec<Node>, Vec<Step>) {
+    fn round(&self, nodes: Vec<Node>, incidents: &[Incident]) -> (Vec<Node>, Vec<Step>) {
         let mut next: Vec<Node> = Vec::new();
         let mut known: HashMap<u128, usize> = HashMap::new();
         let mut steps = Vec::new();
-        for (index, mut node) in nodes.into_iter().enumerate() {
-            let mut step = node.step();
-            node.happen(incident);
-            self.each_child(&node, |child| {
-                let choice = step.next.len();
-                if (index + choice).is_multiple_of(32) {
-                    let mut twin = node.clone();
-                    twin.round(&self.combination(choice));
-                    assert_eq!(twin.text(), child.text(), "equal inputs, equal decisions");
-                }
-                let place = *known.entry(child.key()).or_insert(next.len());
-                step.next.push(place);
-                match next.get_mut(place) {
-                    Some(same) => same.ways += child.ways,
-                    None => next.push(child),
-                }
-            });
+        for (index, before) in nodes.into_iter().enumerate() {
+            let mut step = Step::of(&before);
+            for incident in incidents {
+                let mut node = before.clone();
+                node.happen(*incident);
+                self.each_child(&node, |child| {
+                    let choice = step.next.len();
+                    if (index + choice).is_multiple_of(32) {
+                        let mut twin = node.clone();
+                        twin.round(&self.combination(choice));
+                        assert_eq!(twin.text(), child.text(), "equal inputs, equal decisions");
+                    }
+                    let place = *known.entry(child.key()).or_insert(next.len());
+                    step.next.push(place);
+                    match next.get_mut(place) {
+                        Some(same) => same.ways += child.ways,
+                        None => next.push(child),
+                    }
+                });
+            }
             steps.push(step);
         }
         (next, steps)
@@ -254,13 +316,15 @@ impl Walk {
     /// Lives that are never merged show what the walk says they show.
     fn single_lives_agree(&self, root: &Node, book: &[Vec<Step>]) {
         let mut dice = Dice(self.seed);
-        let choices = u64::try_from(self.kinds.len().pow(3)).unwrap();
+        let combinations = self.kinds.len().pow(3);
         for _ in 0..40 {
             let (mut life, mut place) = (root.clone(), 0);
-            for (steps, incident) in book.iter().zip(&self.incidents) {
+            for (steps, incidents) in book.iter().zip(&self.incidents) {
                 assert_eq!(life.shown(), steps[place].shown);
-                life.happen(*incident);
-                let choice = usize::try_from(dice.below(choices)).unwrap();
+                let choices = incidents.len() * combinations;
+                let choice = dice.below(u64::try_from(choices).unwrap());
+                let choice = usize::try_from(choice).unwrap();
+                life.happen(incidents[choice / combinations]);
                 life.round(&self.combination(choice));
                 if let Some(next) = steps[place].next.get(choice) {
                     place = *next;
@@ -270,243 +334,11 @@ impl Walk {
     }
 }
 
-impl Node {
-    fn shown(&self) -> Publication {
-        self.world.dns[&"fed".into()].clone()
-    }
-
-    fn step(&self) -> Step {
+impl Step {
+    fn of(node: &Node) -> Step {
         Step {
-            shown: self.shown(),
+            shown: node.shown(),
             next: Vec::new(),
         }
-    }
-
-    fn active(&self) -> usize {
-        let name = self.world.active("fed");
-        name[1..].parse::<usize>().unwrap() - 1
-    }
-
-    fn say(&mut self, subject: Subject, pool: Option<usize>) -> bool {
-        let said = Override {
-            subject,
-            pool: pool.map(name).map(|name| name.as_str().into()),
-            author: "ann".into(),
-            reason: "a test".into(),
-            since: self.world.now.wall,
-            expires: None,
-            now: true,
-        };
-        let order = Order::Set { said, force: false };
-        self.world.order(order).is_ok()
-    }
-
-    fn happen(&mut self, incident: Incident) {
-        let before = self.active();
-        let fed = || "fed".into();
-        match incident {
-            Incident::Nothing => return,
-            Incident::Drain(pool) => {
-                let subject = Subject::DrainPool(name(pool).as_str().into());
-                self.oracle.drained[pool] |= self.say(subject, None);
-            }
-            Incident::Pin(pool) => {
-                assert!(self.say(Subject::Pin(fed()), Some(pool)));
-                self.oracle.pinned = Some(pool);
-            }
-            Incident::Freeze => {
-                assert!(self.say(Subject::Freeze(fed()), None));
-                self.oracle.frozen = true;
-            }
-            Incident::ClearAll => {
-                // The freeze last: until then nothing moves.
-                let mut said = self.world.engine.overrides().clone().0;
-                said.sort_by_key(|said| said.subject.clone());
-                self.oracle.frozen = false;
-                self.oracle.pinned = None;
-                self.oracle.drained = [false; POOLS];
-                for said in said {
-                    self.world.order(clear(said.subject)).unwrap();
-                }
-            }
-            Incident::Restart => {
-                self.world.restart();
-                self.oracle.forget();
-                assert_eq!(self.active(), before, "a restart moves nothing");
-            }
-            Incident::Suspend => {
-                self.world.now.mono = self.world.now.mono + secs(100);
-                self.world.now.wall = self.world.now.wall + secs(100);
-                self.oracle.forget();
-            }
-            Incident::CalendarBack => self.world.now.wall.0 -= 7_200_000,
-            Incident::CalendarForward => self.world.now.wall.0 += 7_200_000,
-        }
-        self.oracle.judge(before, self.active());
-    }
-
-    /// One round in which the pools look like this.
-    fn round(&mut self, looks: &[&Verdict]) {
-        self.begin_round();
-        for (pool, look) in looks.iter().enumerate() {
-            self.see(pool, look);
-        }
-        self.end_round();
-    }
-
-    fn begin_round(&mut self) {
-        self.world.events.clear();
-        self.world.tick();
-        self.oracle.tick();
-    }
-
-    /// One look. After each a move must have its reason.
-    fn see(&mut self, pool: usize, look: &Verdict) {
-        let before = self.active();
-        self.world.see(&name(pool), look.clone());
-        self.world.look(&name(pool).as_str().into());
-        self.oracle.count(pool, look);
-        self.oracle.judge(before, self.active());
-    }
-
-    fn end_round(&mut self) {
-        let before = self.active();
-        self.world.pass_time();
-        self.oracle.judge(before, self.active());
-        self.oracle.insist(self.active());
-    }
-
-    fn text(&self) -> String {
-        format!("{:?}{:?}", self.world.engine, self.world.events)
-    }
-
-    fn key(&self) -> u128 {
-        let mut key = Key::new(self.world.now.mono.0.as_secs());
-        write!(key, "{:?}", self.world.engine).unwrap();
-        for hash in &mut key.hashes {
-            self.oracle.hash(hash);
-        }
-        key.finish()
-    }
-}
-
-fn name(pool: usize) -> String {
-    format!("p{}", pool + 1)
-}
-
-/// A hash of the debug text of a state, without what makes no difference: the policy, rows past
-/// the thresholds, times further back than any limit reaches, the reasons told, the numbers of
-/// operations, and past moves, which count for a cap that is never reached here.
-struct Key {
-    hashes: [DefaultHasher; 2],
-    now: u64,
-    named: &'static str,
-    field: &'static str,
-    /// How deep in a value that makes no difference.
-    left_out: Option<usize>,
-}
-
-const REDUCED: [&str; 7] = [
-    "good",
-    "not_bad",
-    "not_good",
-    "bad",
-    "fit_since",
-    "serving_since",
-    "trouble_since",
-];
-
-const LEFT_OUT: [&str; 14] = [
-    "policy",
-    "home",
-    "uplinks",
-    "servers",
-    "endpoint",
-    "moves",
-    "because",
-    "latest",
-    "active_since",
-    "cached_until",
-    "tense_until",
-    "next_operation",
-    "wake",
-    "last",
-];
-
-impl Key {
-    fn new(now: u64) -> Key {
-        let mut hashes = [DefaultHasher::new(), DefaultHasher::new()];
-        hashes[1].write_u8(1);
-        Key {
-            hashes,
-            now,
-            named: "",
-            field: "",
-            left_out: None,
-        }
-    }
-
-    fn finish(&self) -> u128 {
-        let [high, low] = [0, 1].map(|half: usize| u128::from(self.hashes[half].finish()));
-        high << 64 | low
-    }
-
-    /// The number of this field as far as it matters.
-    fn reduce(&self, number: u64) -> u64 {
-        let past = |limit: u8| number.max(self.now - u64::from(limit));
-        match self.field {
-            "good" | "not_bad" | "not_good" | "bad" => number.min(u64::from(RISE.max(FALL))),
-            "fit_since" => past(FAILBACK),
-            "serving_since" => past(SETTLE),
-            "trouble_since" => past(0),
-            _ => number,
-        }
-    }
-
-    /// Whether this piece belongs to a value that is left out.
-    fn leaves_out(&mut self, text: &str) -> bool {
-        let Some(depth) = self.left_out else {
-            return false;
-        };
-        let closes = text.ends_with(['}', ')', ']']);
-        if depth == 0 && (closes || text == ", ") {
-            self.left_out = None;
-            return false;
-        }
-        let opens = text.trim_end().ends_with(['(', '[', '{']);
-        self.left_out = Some(depth + usize::from(opens) - usize::from(closes));
-        true
-    }
-}
-
-impl Write for Key {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        // The derived text comes in pieces: the name of a field, ": ", its value.
-        if self.leaves_out(text) {
-            return Ok(());
-        }
-        if text == ": " {
-            self.field = self.named;
-            if LEFT_OUT.contains(&self.field) {
-                self.left_out = Some(0);
-            }
-        } else if text == ", " || text.ends_with('}') {
-            self.field = "";
-        }
-        let known = REDUCED.iter().chain(&LEFT_OUT);
-        self.named = known.copied().find(|name| *name == text).unwrap_or("");
-        let number = (!self.field.is_empty())
-            .then(|| text.parse::<u64>().ok())
-            .flatten();
-        if let Some(number) = number {
-            let reduced = self.reduce(number);
-            self.hashes
-                .iter_mut()
-                .for_each(|hash| hash.write_u64(reduced));
-        } else {
-            let bytes = text.as_bytes();
-            self.hashes.iter_mut().for_each(|hash| hash.write(bytes));
-        }
-        Ok(())
     }
 }
