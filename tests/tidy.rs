@@ -378,6 +378,16 @@ fn nothing_is_left_for_later_or_tied_to_one_machine() {
     assert_none(&wrong);
 }
 
+#[test]
+fn the_tests_that_the_documentation_names_exist() {
+    let known = sources("tests").into_iter().chain(sources("src"));
+    let known: String = known.map(|source| source.text).collect();
+    let page = std::fs::read_to_string("docs/others.md").expect("the page");
+    let tests = page.split('`').filter(|word| word.matches('_').count() > 3);
+    let unknown = tests.filter(|test| !known.contains(&format!("fn {test}()")));
+    assert_none(&unknown.map(str::to_owned).collect::<Vec<_>>());
+}
+
 fn kind_of(module: &str) -> Option<Kind> {
     HOUSE.iter().find(|row| row.0 == module).map(|row| row.1)
 }

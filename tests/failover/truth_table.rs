@@ -121,6 +121,21 @@ fn manual_failback_waits_for_an_operator() {
 }
 
 #[test]
+fn manual_failback_keeps_nobody_at_a_dead_pool() {
+    let mut policy = policy(2);
+    policy.services.get_mut(&"fed".into()).unwrap().failback = Failback::Manual;
+    let mut world = World::new(policy);
+    world.rounds(2);
+    for (dead, lives) in [("p1", "p2"), ("p2", "p1")] {
+        world.see(lives, Good);
+        world.rounds(10);
+        world.see(dead, Refused);
+        world.rounds(2);
+        assert_eq!(world.active("fed"), lives);
+    }
+}
+
+#[test]
 fn a_flapping_edge_costs_one_failover() {
     let mut world = three();
     for second in 0..300 {
