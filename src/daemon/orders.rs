@@ -140,6 +140,7 @@ impl Core {
             let arrived = view.memory.published.ranking.active() != Some(&from);
             let ended = self.ended.get(&service).filter(|_| arrived);
             let operation = under_way.or(ended.map(|operation| operation.id));
+            warnings.extend(self.ends_too_soon(now, &service, &from, &view.because));
             if operation.is_some() || waits(&view.because) {
                 moving.push(Moving {
                     service,
@@ -160,6 +161,33 @@ impl Core {
                 moving,
             })),
         );
+    }
+
+    /// Whether the override that makes a service move ends before it does.
+    fn ends_too_soon(
+        &self,
+        now: Now,
+        service: &ServiceName,
+        from: &PoolName,
+        because: &Because,
+    ) -> Option<String> {
+        let Because::TtlDrains { remaining, why, .. } = because else {
+            return None;
+        };
+        let subject = if **why == Because::Pinned {
+            Subject::Pin(service.clone())
+        } else {
+            Subject::DrainPool(from.clone())
+        };
+        let expires = self.engine.overrides().get(&subject)?.expires?;
+        (expires < now.wall + *remaining).then(|| {
+            format!(
+                "it ends in {} s, before {service} moves, which waits {} s until the old answer has \
+                 left the caches: say it again with --now, or for longer",
+                expires.since(now.wall).as_secs(),
+                remaining.as_secs(),
+            )
+        })
     }
 
     /// What a request orders.

@@ -127,6 +127,21 @@ fn what_is_refused_says_why_ends_with_3_and_changes_nothing() {
 }
 
 #[test]
+fn an_override_that_ends_before_caches_are_empty_warns_of_it() {
+    let house = served();
+    let drain = ["drain", "edgepool1", "--reason", "a test", "--no-wait"];
+    let (code, said) = order(&house, &[&drain[..], &["--for", "5s"]].concat());
+    assert_eq!(code, Some(0), "{said}");
+    let warned = "s, before xmpp-federation moves, which waits ";
+    assert!(said.contains(warned), "{said}");
+    let (_, said) = order(&house, &[&drain[..], &["--for", "2h"]].concat());
+    assert!(!said.contains(warned), "{said}");
+    let pin = ["pin", "xmpp-federation", "edgepool2", "--reason", "a test"];
+    let (_, said) = order(&house, &[&pin[..], &["--no-wait", "--for", "5s"]].concat());
+    assert!(said.contains(warned), "{said}");
+}
+
+#[test]
 fn a_drain_moves_the_services_away_and_outlives_a_restart() {
     let mut house = served();
     let (code, said) = order(
