@@ -9,6 +9,7 @@
 mod alerts;
 mod crashes;
 mod dnstap;
+mod failures;
 mod history;
 mod house;
 mod logs;
