@@ -15,19 +15,31 @@ pub(super) enum Unread {
     Text(Vec<ZoneError>),
 }
 
+/// The zone of a master file, and the files that it includes.
+pub(super) struct Read {
+    pub(super) zone: ZoneFile,
+    pub(super) included: Vec<PathBuf>,
+}
+
 /// The zone of a master file, with what it includes.
-pub(super) fn read_file(origin: &Name, file: &Path) -> Result<ZoneFile, Unread> {
+fn read_file(origin: &Name, file: &Path) -> Result<Read, Unread> {
     let text = files::read(file, files::ZONE).map_err(Unread::File)?;
     let directory = file.parent().unwrap_or(Path::new("/"));
+    let mut included = Vec::new();
     let mut include = |name: &str| {
-        files::read(&directory.join(name), files::ZONE).map_err(|error| error.to_string())
+        let path = directory.join(name);
+        let text = files::read(&path, files::ZONE).map_err(|error| error.to_string());
+        included.push(path);
+        text
     };
-    parse(&file.to_string_lossy(), &text, origin, &mut include).map_err(Unread::Text)
+    let zone = parse(&file.to_string_lossy(), &text, origin, &mut include);
+    let zone = zone.map_err(Unread::Text)?;
+    Ok(Read { zone, included })
 }
 
 /// What came of some files, by the origin in the name of each.
 #[derive(Default)]
-pub(super) struct Ahead(HashMap<Name, Result<ZoneFile, Unread>>);
+pub(super) struct Ahead(HashMap<Name, Result<Read, Unread>>);
 
 impl Ahead {
     /// Reads files named `ORIGIN.zone`. Those whose name is no origin are left to whoever asks.
@@ -58,7 +70,7 @@ impl Ahead {
     }
 
     /// The zone of a file, read by now or at once.
-    pub(super) fn take(&mut self, origin: &Name, file: &Path) -> Result<ZoneFile, Unread> {
+    pub(super) fn take(&mut self, origin: &Name, file: &Path) -> Result<Read, Unread> {
         let read = self.0.remove(origin);
         read.unwrap_or_else(|| read_file(origin, file))
     }
@@ -98,7 +110,7 @@ mod tests {
             ("d.test.", 0, "zone d.test."),
         ] {
             let seen = match ahead.take(&origin.parse().unwrap(), &files[file]) {
-                Ok(read) => format!("zone {}", read.zone.origin()),
+                Ok(read) => format!("zone {}", read.zone.zone.origin()),
                 Err(Unread::Text(_)) => "errors".to_owned(),
                 Err(Unread::File(_)) => "no file".to_owned(),
             };

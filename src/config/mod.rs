@@ -290,8 +290,12 @@ pub fn plain(listen: &[SocketAddr], zones: &[(String, PathBuf)]) -> Result<Confi
         records: BTreeMap::new(),
         alerts: Vec::new(),
         confined: Confined::default(),
-        reads: zones.iter().map(|(_, file)| file.clone()).collect(),
         dnstap: None,
+        reads: zones
+            .iter()
+            .map(|(_, file)| file.clone())
+            .chain(loaded.included)
+            .collect(),
     })
 }
 
@@ -360,7 +364,7 @@ fn model(spec: Spec, base: &Base, notes: &mut Notes) -> Option<Config> {
         records: services.records.into_iter().map(bare).collect(),
         alerts,
         confined,
-        reads: base.reads(),
+        reads: base.reads().union(&zones.included).cloned().collect(),
         dnstap,
     })
 }

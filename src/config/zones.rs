@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::ahead::{Ahead, Unread};
+use super::ahead::{Ahead, Read, Unread};
 use super::names;
 use super::paths::Base;
 use super::pools::Pools;
@@ -64,6 +64,8 @@ impl LoadedZone {
 pub(super) struct Zones {
     pub(super) loaded: Vec<LoadedZone>,
     pub(super) groups: BTreeSet<String>,
+    /// The files that master files include.
+    pub(super) included: BTreeSet<PathBuf>,
     positions: Vec<Positions>,
     /// The files of a directory, until each has its turn.
     ahead: Ahead,
@@ -212,11 +214,13 @@ impl Zones {
             return;
         }
         match self.ahead.take(&origin, &file) {
-            Ok(ZoneFile {
-                zone,
-                warnings,
-                positions,
-            }) => {
+            Ok(Read { zone, included }) => {
+                let ZoneFile {
+                    zone,
+                    warnings,
+                    positions,
+                } = zone;
+                self.included.extend(included);
                 warnings
                     .into_iter()
                     .for_each(|warning| notes.warn_elsewhere(warning.into()));

@@ -41,10 +41,14 @@ file   = "contoso.test.zone"
 
 impl Daemon {
     fn start(more: &str, uid: Option<u32>) -> Daemon {
+        Daemon::start_with(more, ZONE, uid)
+    }
+
+    fn start_with(more: &str, zone: &str, uid: Option<u32>) -> Daemon {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         fs::write(path("switchback.toml"), config(more)).unwrap();
-        fs::write(path("contoso.test.zone"), ZONE).unwrap();
+        fs::write(path("contoso.test.zone"), zone).unwrap();
         fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
         let mut command = Command::new(EXE);
         command
@@ -233,7 +237,12 @@ pub(crate) fn programs_run_as_their_user() {
 pub(crate) fn what_is_new_takes_a_restart() {
     let tools = tempfile::tempdir().unwrap();
     let program = spy(tools.path());
-    let daemon = Daemon::start(&watched(&program), None);
+    // Its zone includes a file from elsewhere.
+    let folder = tempfile::tempdir().unwrap();
+    let included = folder.path().join("more");
+    fs::write(&included, "www A 127.0.0.1\n").unwrap();
+    let zone = format!("{ZONE}$INCLUDE {}\n", included.display());
+    let daemon = Daemon::start_with(&watched(&program), &zone, None);
     let told = |words: &[&str]| {
         let output = daemon.ask(words);
         assert!(!output.status.success(), "{output:?}");
@@ -259,11 +268,11 @@ pub(crate) fn what_is_new_takes_a_restart() {
         eprintln!("left out: this kernel has no Landlock");
         return;
     }
-    let zone = tools.path().join("contoso.test.zone");
-    fs::write(&zone, ZONE).unwrap();
+    let elsewhere = tools.path().join("contoso.test.zone");
+    fs::write(&elsewhere, ZONE).unwrap();
     let text = config(&watched(&program)).replace(
         "\"contoso.test.zone\"",
-        &format!("{:?}", zone.display().to_string()),
+        &format!("{:?}", elsewhere.display().to_string()),
     );
     fs::write(daemon.path("switchback.toml"), text).unwrap();
     let why = told(&["reload"]);
@@ -271,14 +280,16 @@ pub(crate) fn what_is_new_takes_a_restart() {
         why.contains("in none of them") && why.contains("restart the daemon"),
         "{why}"
     );
-    // What stands where it stood may be replaced, as editors do.
+    // What stands where it stood may be replaced, as editors do; what is included, too.
     fs::write(daemon.path("switchback.toml"), config(&watched(&program))).unwrap();
     fs::write(
         daemon.path("new.zone"),
-        ZONE.replace("hostmaster 1", "hostmaster 2"),
+        zone.replace("hostmaster 1", "hostmaster 2"),
     )
     .unwrap();
     fs::rename(daemon.path("new.zone"), daemon.path("contoso.test.zone")).unwrap();
+    fs::write(folder.path().join("new"), "www A 127.0.0.2\n").unwrap();
+    fs::rename(folder.path().join("new"), &included).unwrap();
     let reload = daemon.ask(&["reload"]);
     assert!(reload.status.success(), "{reload:?}");
 }
