@@ -10,7 +10,7 @@ use nix::unistd::{Gid, Uid, chown};
 
 use super::DaemonError;
 use super::start::Source;
-use crate::config::Config;
+use crate::config::{Config, DnstapTo};
 use crate::courier::Destination;
 use crate::hook;
 use crate::probe::ProbeSpec;
@@ -236,6 +236,10 @@ pub(super) fn confine(
         give(control, users.daemon.as_ref()).map_err(DaemonError::StateDirectory)?;
         grants.write.insert(config.state_dir.clone());
         grants.tidy.extend(control.parent().map(Path::to_owned));
+    }
+    match config.dnstap.as_ref().map(|it| &it.to) {
+        Some(DnstapTo::File(path, _) | DnstapTo::Queries(path, _)) => grants.to_write(path),
+        Some(DnstapTo::Socket(_)) | None => {}
     }
     let rules = Rules {
         user: users.daemon,

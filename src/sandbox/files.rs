@@ -57,6 +57,14 @@ impl Grants {
         }
     }
 
+    /// Grants to write a file that the configuration names, and to make others beside it.
+    pub fn to_write(&mut self, path: &Path) {
+        let directory = path
+            .parent()
+            .filter(|it| it.components().count() > OWN_DEPTH);
+        self.write.insert(directory.unwrap_or(path).to_owned());
+    }
+
     /// Grants to read the root certificates of this system.
     pub fn roots(&mut self) {
         let elsewhere = ROOTS_ELSEWHERE.iter().filter_map(std::env::var_os);
