@@ -62,7 +62,7 @@ catalogue! {
     QUERIES: Counter "switchback_dns_queries_total" ["transport", "type"] "DNS messages taken up, by the type of their question; types that are seldom asked for are `other`, messages without a question that can be read `none`";
     RESPONSES: Counter "switchback_dns_responses_total" ["transport", "rcode"] "DNS responses made, by RCODE; streams of zone transfers are in switchback_dns_transfers_total";
     RESPONSE_BYTES: Counter "switchback_dns_response_bytes_total" ["transport"] "Octets of these responses, without the headers of the transport";
-    DROPPED: Counter "switchback_dns_dropped_total" ["transport"] "Messages that got no response: no queries, too long, or the response could not be sent";
+    DROPPED: Counter "switchback_dns_dropped_total" ["transport"] "Messages that got no response: no queries, too long, over the rate limit, or the response could not be sent";
     TRUNCATED: Counter "switchback_dns_truncated_total" ["transport"] "Responses with the TC bit";
     PANICS: Counter "switchback_dns_panics_total" ["transport"] "Queries at which the answer engine panicked; not 0 is a defect to be reported";
     DURATION: Histogram "switchback_dns_answer_duration_seconds" ["transport"] "Time from when a query was taken from the system to when its answer was handed over to it; over UDP all queries that one call received count the time of all, over TCP and TLS those read at a time; over HTTPS and QUIC it ends when the answer is made. Waiting in buffers of the system is not in it";

@@ -21,7 +21,8 @@ pub struct Count {
     pub queries: u64,
     /// Answers handed to the system.
     pub responses: u64,
-    /// Messages that got no answer: not a query, too long, or the answer could not be sent.
+    /// Messages that got no answer: not a query, too long, over the rate limit, or the answer could
+    /// not be sent.
     pub dropped: u64,
     /// Answers with the TC bit.
     pub truncated: u64,

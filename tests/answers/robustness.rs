@@ -1,7 +1,8 @@
 //! Packets that no client would send.
 
 use hickory_proto::op::Message;
-use switchback::answer::{Asker, Transport, respond};
+use switchback::answer::{Asker, Transport, respond, slip};
+use switchback::snapshot::Snapshot;
 use switchback::time::Wall;
 
 use super::random::Random;
@@ -56,10 +57,34 @@ fn two_hundred_thousand_broken_packets_get_a_readable_answer_or_none() {
             if let Err(error) = Message::from_vec(&out) {
                 panic!("{error}: packet {packet:02x?} response {out:02x?}");
             }
+            if transport == Transport::Udp {
+                gives_no_more_than_it_got(snapshot, &packet, &asker, &out);
+            }
         } else {
             silent += 1;
             assert!(out.is_empty());
         }
     }
     assert!(answered > 100_000 && silent > 1_000, "{answered} {silent}");
+}
+
+/// An error, and the way to TCP, are not worth a query in the name of a victim: they are longer by
+/// what they tell of themselves.
+fn gives_no_more_than_it_got(snapshot: &Snapshot, packet: &[u8], asker: &Asker, answer: &[u8]) {
+    // The server's part of a cookie; an extended error (RFC 8914); who we are, if we tell.
+    const COOKIE: usize = 16;
+    const EXTENDED: usize = 6;
+    let id = snapshot.settings().id.as_ref();
+    let id = id.map_or(0, |id| id.octets().len());
+    // NOERROR, NXDOMAIN and YXDOMAIN come with records.
+    if !matches!(answer[3] & 15, 0 | 3 | 6) {
+        let most = packet.len() + COOKIE + EXTENDED + id;
+        assert!(answer.len() <= most, "{packet:02x?}: {answer:02x?}");
+    }
+    let mut way = Vec::new();
+    assert!(slip(snapshot, packet, asker, &mut way));
+    assert!(way.len() <= packet.len() + COOKIE, "{packet:02x?}");
+    let message = Message::from_vec(&way).unwrap();
+    let records = message.answers.len() + message.authorities.len() + message.additionals.len();
+    assert!(message.metadata.truncation && records == 0, "{packet:02x?}");
 }
