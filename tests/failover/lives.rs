@@ -41,12 +41,14 @@ pub(crate) struct Node {
 
 impl Node {
     pub(crate) fn new(world: World, rules: Rules) -> Node {
-        Node {
+        let mut node = Node {
             heard: world.events.len(),
             world,
             oracle: Oracle::new(rules),
             ways: 1,
-        }
+        };
+        node.answers();
+        node
     }
 
     pub(crate) fn shown(&self) -> Publication {
