@@ -109,6 +109,7 @@ fn without_a_daemon_the_message_says_what_to_check() {
     for arguments in [
         &["status", "--control", socket][..],
         &["status", "--json", "--control", socket],
+        &["status", "--alive", "--control", socket],
         &["explain", "xmpp-federation", "--control", socket],
         &["reload", "--control", socket],
         &["failback", "xmpp-federation", "--control", socket],

@@ -31,6 +31,7 @@ impl Control for Fixture {
         match request {
             Request::Status => Response::Ok(Answer::Status(Box::new(Status {
                 generation: Generation(7),
+                alarms: vec!["edgepool1 is down".to_owned()],
                 ..Status::default()
             }))),
             Request::Explain { service } if service.as_str() == "xmpp-federation" => {
@@ -181,4 +182,20 @@ async fn a_living_daemon_is_not_pushed_aside_and_a_stale_socket_is() {
     let refused = ControlSocket::bind(&file).unwrap_err();
     assert!(matches!(refused, SocketError::NotASocket { .. }));
     assert_eq!(fs::read_to_string(&file).unwrap(), "keep me");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_supervisor_asks_only_whether_it_is_alive() {
+    let daemon = served();
+    let status = |arguments: &'static [&'static str]| {
+        let path = daemon.path.clone();
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_switchback"));
+        command.arg("status").args(arguments).arg("--control");
+        spawn_blocking(move || command.arg(path).output().unwrap())
+    };
+    let needs_a_human = status(&[]).await.unwrap();
+    assert_eq!(needs_a_human.status.code(), Some(1));
+    let alive = status(&["--alive"]).await.unwrap();
+    assert_eq!(alive.status.code(), Some(0));
+    assert_eq!(alive.stdout, b"generation 7 serves\n");
 }

@@ -231,6 +231,8 @@ order published; then each server with the last look at it.
 --watch shows it anew every second, with bars for what is under way; j, k and the arrows scroll, q or
 ctrl-C ends it. Where there is no terminal that can do so, it says so and shows the status once.
 
+--alive is for supervisors, which restart what is not alive: a dead edge is no reason to.
+
 Examples:
   switchback status
   switchback status --watch
@@ -238,7 +240,7 @@ Examples:
   switchback status --control /run/switchback/control.sock
 
 Exit codes:
-  0  the daemon answered, and nothing needs a human
+  0  the daemon answered, and nothing needs a human (with --alive: the daemon answered)
   1  no daemon answered, or something needs a human: an alarm, a halt, a lost uplink
   2  the command line is wrong")]
 pub struct Status {
@@ -251,6 +253,9 @@ pub struct Status {
     /// As one JSON object, for programs
     #[arg(long)]
     pub json: bool,
+    /// Say only whether the daemon answers
+    #[arg(long, conflicts_with_all = ["watch", "json"])]
+    pub alive: bool,
 }
 
 /// `switchback explain`.

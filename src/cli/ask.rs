@@ -21,6 +21,10 @@ pub(super) fn status(arguments: &Status, out: &mut Out) -> Result<Exit, CommandE
     let Answer::Status(status) = ask(&arguments.daemon, &Request::Status)? else {
         return Err(other_answer());
     };
+    if arguments.alive {
+        writeln!(out, "generation {} serves", status.generation)?;
+        return Ok(Exit::Well);
+    }
     if arguments.json {
         write_json(&*status, out)?;
     } else {
