@@ -5,7 +5,7 @@
 )]
 
 use std::sync::LazyLock;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::time::{Mono, Now, Wall};
 
@@ -15,6 +15,13 @@ static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 #[must_use]
 pub fn mono() -> Mono {
     Mono(START.elapsed())
+}
+
+/// `CLOCK_MONOTONIC` itself, which all processes share: for those that compare it with their own.
+#[must_use]
+pub fn since_boot() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    Duration::try_from(now).unwrap_or_default()
 }
 
 /// The calendar.

@@ -49,6 +49,7 @@
 //! | [`server`] | UDP, TCP, TLS, HTTPS and QUIC |
 //! | [`notify`] | tells secondaries of changes |
 //! | [`admin`] | the control socket |
+//! | [`supervisor`] | what the service manager is told |
 //! | [`telemetry`] | the only place where decisions become log lines |
 //! | [`daemon`] | owns the engine; start, reload, end |
 //! | [`cli`] | arguments, printing, exit codes, the demo |
@@ -97,6 +98,7 @@ pub mod secondary;
 pub mod server;
 pub mod snapshot;
 pub mod store;
+pub mod supervisor;
 pub mod survey;
 pub mod telemetry;
 pub mod time;

@@ -113,6 +113,7 @@ const HOUSE: &[(&str, Kind, &[&str])] = &[
     ),
     ("dnstap", Io, &["server", "zone", "clock"]),
     ("notify", Io, &["snapshot", "tsig", "zone", "clock"]),
+    ("supervisor", Io, &["clock"]),
     ("telemetry", Io, LOGGED),
     (
         "admin",

@@ -23,6 +23,7 @@ use crate::programs::Hands;
 use crate::runbook::Operation;
 use crate::server::Certificate;
 use crate::snapshot::Snapshot;
+use crate::supervisor::Supervisor;
 use crate::telemetry;
 
 /// What the core is asked.
@@ -68,12 +69,33 @@ pub(super) struct Desk {
     pub(super) hands: Hands,
     /// Who is shown queries and answers.
     pub(super) tap: Option<Arc<Dnstap>>,
+    /// Is told of reloads.
+    pub(super) supervisor: Option<Arc<Supervisor>>,
 }
 
 impl Desk {
-    /// Reads the configuration and the zones again, apart from the core: a large zone must not
-    /// hold up a failover.
+    /// Reads the configuration and the zones again. Once begun it goes to its end, whether
+    /// somebody waits for that or not: the service manager does.
     pub(super) async fn reload(&self) -> Response {
+        let desk = self.clone();
+        let reload = tokio::spawn(async move {
+            if let Some(supervisor) = &desk.supervisor {
+                supervisor.reloading().await;
+            }
+            let response = desk.read_again().await;
+            // Refused or not: what was served before is served on.
+            if let Some(supervisor) = &desk.supervisor {
+                supervisor.ready().await;
+            }
+            response
+        });
+        reload
+            .await
+            .unwrap_or_else(|error| Response::error(format!("the reload broke off: {error}")))
+    }
+
+    /// Reads apart from the core: a large zone must not hold up a failover.
+    async fn read_again(&self) -> Response {
         let source = self.source.clone();
         match tokio::task::spawn_blocking(move || reload::read(&source)).await {
             Ok(Ok(loaded)) => {

@@ -16,6 +16,7 @@ use super::hooks::{Hooks, input_of};
 use super::keeper::Keeper;
 use super::orders::Taken;
 use super::publisher::Publisher;
+use super::pulse::Pulse;
 use super::secondaries::{Secondaries, VisitEnd};
 use super::silence::Silence;
 use crate::admin::Response;
@@ -95,6 +96,8 @@ pub(super) struct Core {
     pub(super) courier: Courier,
     /// Which ends of certificates they were told.
     pub(super) ends: Ends,
+    /// What the service manager hears, once answers are given.
+    pub(super) pulse: Pulse,
 }
 
 /// What the engine wanted, sorted: durable things first, then visible ones.
@@ -130,6 +133,7 @@ impl Core {
             }
             self.take(inbox, woken);
             self.act().await;
+            self.beat(clock::mono());
         }
     }
 
@@ -168,6 +172,7 @@ impl Core {
             .chain(self.silence.poll_timeout())
             .chain(self.publisher.retired().poll_timeout())
             .chain([self.ends.poll_timeout()])
+            .chain(self.pulse.poll_timeout())
             .chain(deadline);
         let wake = wake.min().map(clock::instant);
         let time = async {

@@ -44,6 +44,9 @@ pub enum DaemonError {
     /// The process that begins programs cannot be had.
     #[error("the process that begins programs: {0}")]
     Starter(std::io::Error),
+    /// The socket of the service manager cannot be waited for.
+    #[error("the service manager's socket: {0}")]
+    Supervisor(#[source] std::io::Error),
     /// What would be published must not be.
     #[error("the zones cannot be served:\n{}", violations.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Guard {

@@ -28,6 +28,7 @@ mod orders;
 mod past;
 mod plan;
 mod publisher;
+mod pulse;
 mod reload;
 mod retired;
 mod scribe;

@@ -23,6 +23,7 @@ use super::hooks::Hooks;
 use super::keeper::Keeper;
 use super::limits;
 use super::publisher::{Ground, Numbers, Publisher};
+use super::pulse::Pulse;
 use super::secondaries::{self, Secondaries};
 use super::silence::Silence;
 use crate::admin::ControlSocket;
@@ -40,8 +41,9 @@ use crate::probe::{Assignment, Prober};
 use crate::programs::{Hands, Starter};
 use crate::sandbox::InForce;
 use crate::secondary;
-use crate::server::{Bound, EncryptedSpec, ListenSpec, LocalAddrs, Notices};
+use crate::server::{Bound, EncryptedSpec, ListenSpec, Listeners, LocalAddrs, Notices};
 use crate::store::{Counters, Opened, Store};
+use crate::supervisor::Line;
 use crate::telemetry;
 use crate::time::Now;
 use crate::zone::Name;
@@ -109,6 +111,7 @@ pub struct Prepared {
     metrics: metrics::Endpoint,
     sink: Option<Sink>,
     starter: Option<Starter>,
+    line: Option<Line>,
     sandbox: Option<InForce>,
 }
 
@@ -138,6 +141,7 @@ pub fn prepare(options: Options) -> Result<Prepared, DaemonError> {
         Source::File(_) => Some(confine::begin_starter(&config, &users, confined)?),
         Source::Plain { .. } => None,
     };
+    let line = line_to_supervisor(confined);
     let sandbox = match confined {
         true => Some(confine::confine(&source, &config, users)?),
         false => None,
@@ -152,6 +156,7 @@ pub fn prepare(options: Options) -> Result<Prepared, DaemonError> {
         metrics,
         sink,
         starter,
+        line,
         sandbox,
     })
 }
@@ -164,12 +169,9 @@ impl Prepared {
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), DaemonError> {
         let listeners = self.bound.start()?;
         let addresses = listeners.local_addrs().clone();
-        if let Some(sandbox) = &self.sandbox {
-            telemetry::sandbox(sandbox, sandbox.missing.is_empty());
-        }
-        for state in listeners.xdp() {
-            telemetry::short_cut(state, state.outcome.is_ok());
-        }
+        tell_of_rights(self.sandbox.as_ref(), &listeners);
+        let supervisor = self.line.map(Line::attend).transpose();
+        let supervisor = supervisor.map_err(DaemonError::Supervisor)?.map(Arc::new);
         let (messages, inbox_messages) = mpsc::channel(REQUESTS);
         let hands = match self.starter {
             Some(starter) => Hands::Starter(starter.attend().map_err(DaemonError::Starter)?),
@@ -182,6 +184,7 @@ impl Prepared {
             core: messages,
             hands: hands.clone(),
             tap: dnstap::begin(self.sink, listeners.taps(), &self.config),
+            supervisor,
         };
         let (measured, tap) = (desk.clone(), desk.tap.clone());
         let (stop, stopped) = watch::channel(false);
@@ -193,6 +196,7 @@ impl Prepared {
         let lost = tokio::spawn(async move { telemetry::alarm(&hands.lost().await) });
         let reloads = reload_on_hangup(desk.clone(), stopped.clone());
         core.certificate.clone_from(&desk.certificate);
+        core.pulse = Pulse::new(desk.supervisor.clone());
         let renewals = desk.certificate.clone();
         let renewals = renewals.map(|it| tokio::spawn(certificate::watch(it)));
         let served = |socket: ControlSocket| socket.serve(Arc::new(desk), until(stopped));
@@ -203,10 +207,7 @@ impl Prepared {
         let deadline = clock::mono() + FIRST_ROUND;
         let goes_on = !first_start || core.first_round(&mut inbox, deadline, &mut shutdown).await;
         if goes_on {
-            core.serving = Some(listeners.serve(core.publisher.snapshots()));
-            let snapshots = core.publisher.snapshots();
-            core.notifier = Some(Notifier::start(snapshots, &addresses.dns));
-            core.silence.begin(clock::mono());
+            core.begin_serving(listeners, &addresses);
             telemetry::ready(&texts(&addresses, self.metrics.addresses()));
             if let Some(ready) = self.ready {
                 // Whoever waited for it may have gone.
@@ -214,11 +215,13 @@ impl Prepared {
                 let _ = ready.send(Ready { addresses, metrics });
             }
             let scraped = tokio::spawn(self.metrics.serve(measured));
+            core.pulse.begin(clock::mono()).await;
             let limits = core.serving.as_ref().map(|it| limits::tell(it.limiter()));
             core.run(&mut inbox, &mut shutdown).await;
             scraped.abort();
             limits.inspect(tokio::task::JoinHandle::abort);
         }
+        core.pulse.end().await;
         stop.send_replace(true);
         if let Some(control) = control {
             let _ = control.await;
@@ -245,6 +248,36 @@ fn load(source: &Source) -> Result<Config, DaemonError> {
             Ok(config)
         }
         Source::Plain { listen, zones } => Ok(config::plain(listen, zones)?),
+    }
+}
+
+impl Core {
+    /// Answers are given from here on.
+    fn begin_serving(&mut self, listeners: Listeners, addresses: &LocalAddrs) {
+        self.serving = Some(listeners.serve(self.publisher.snapshots()));
+        let snapshots = self.publisher.snapshots();
+        self.notifier = Some(Notifier::start(snapshots, &addresses.dns));
+        self.silence.begin(clock::mono());
+    }
+}
+
+/// The line to the service manager, where the process is the daemon and nothing else. One that
+/// cannot be had keeps nobody from being served: the service manager says itself what it misses.
+fn line_to_supervisor(is_daemon: bool) -> Option<Line> {
+    let line = is_daemon.then(Line::open)?;
+    line.unwrap_or_else(|error| {
+        telemetry::alarm(&error.to_string());
+        None
+    })
+}
+
+/// What the process has given up, and what it was granted.
+fn tell_of_rights(sandbox: Option<&InForce>, listeners: &Listeners) {
+    if let Some(sandbox) = sandbox {
+        telemetry::sandbox(sandbox, sandbox.missing.is_empty());
+    }
+    for state in listeners.xdp() {
+        telemetry::short_cut(state, state.outcome.is_ok());
     }
 }
 
@@ -354,6 +387,7 @@ async fn open(
         ended: BTreeMap::new(),
         courier,
         ends: Ends::default(),
+        pulse: Pulse::default(),
     };
     let inbox = Inbox {
         observations,

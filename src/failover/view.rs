@@ -146,6 +146,13 @@ impl Engine {
             .filter_map(|state| state.memory.operation.as_ref())
     }
 
+    /// How many operations have halted and wait for an operator.
+    #[must_use]
+    pub fn standing(&self) -> usize {
+        let halted = |state: &&super::service_state::ServiceState| state.memory.halted.is_some();
+        self.services.values().filter(halted).count()
+    }
+
     /// The service whose proposal has this number.
     #[must_use]
     pub fn proposed(&self, id: OperationId) -> Option<&ServiceName> {

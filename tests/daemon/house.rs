@@ -203,7 +203,7 @@ failback = "manual"
         eventually("it has ended", || self.is_dead().then_some(()));
     }
 
-    fn pid(&self) -> String {
+    pub(crate) fn pid(&self) -> String {
         self.daemon.as_ref().unwrap().id().to_string()
     }
 

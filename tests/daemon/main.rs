@@ -17,6 +17,7 @@ mod metrics;
 mod orders;
 mod settings;
 mod standing;
+mod supervised;
 mod watching;
 
 use std::os::unix::fs::PermissionsExt;
