@@ -1,8 +1,10 @@
-//! Under a service manager: what it is told, and when the watchdog is fed.
+//! Under a service manager: what it is told, when the watchdog is fed, and the unit itself.
 
 use std::io::ErrorKind;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use nix::sys::ptrace;
@@ -174,4 +176,38 @@ fn a_watchdog_that_waits_for_another_process_is_not_fed() {
         !words.iter().any(|words| words == "WATCHDOG=1"),
         "{words:?}"
     );
+}
+
+#[test]
+fn the_unit_is_valid_and_little_exposed() {
+    let unit = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/switchback.service");
+    let text = std::fs::read_to_string(unit).unwrap();
+    // What is checked is the unit, with the program where it was built.
+    let house = House::build("");
+    let text = text.replace("/usr/bin/switchback", env!("CARGO_BIN_EXE_switchback"));
+    house.write("switchback.service", &text);
+    let unit = house.path("switchback.service");
+    let analyze = |words: &[&str]| {
+        Command::new("systemd-analyze")
+            .args(words)
+            .arg(&unit)
+            .output()
+    };
+    let verified = match analyze(&["verify", "--man=no"]) {
+        Ok(output) => output,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            eprintln!("left out: there is no systemd-analyze here");
+            return;
+        }
+        Err(error) => panic!("{error}"),
+    };
+    let said = String::from_utf8_lossy(&verified.stderr);
+    assert!(verified.status.success() && said.is_empty(), "{said}");
+
+    let security = analyze(&["security", "--offline=true", "--no-pager"]).unwrap();
+    let said = String::from_utf8_lossy(&security.stdout);
+    let score = said
+        .rsplit_once("Overall exposure level for switchback.service: ")
+        .and_then(|(_, score)| score.split(' ').next()?.parse::<f64>().ok());
+    assert!(score.is_some_and(|score| score < 2.0), "{said}");
 }
