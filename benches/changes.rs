@@ -30,6 +30,8 @@ use std::time::Duration;
 
 use hickory_proto::op::Message;
 use hickory_proto::rr::RData;
+use switchback::admin::client::ask;
+use switchback::admin::{Claim, Request};
 use switchback::clock;
 use switchback::zone::Name;
 use tempfile::TempDir;
@@ -246,7 +248,7 @@ impl Running {
         let control = self.folder.path().join("control.sock");
         // The last change that was commanded was that of round `rounds`.
         (rounds + 1..=2 * rounds)
-            .filter_map(|round| customers::order(&control, &self.socket, OWNER, round))
+            .filter_map(|round| order(&control, &self.socket, OWNER, round))
             .collect()
     }
 
@@ -272,6 +274,37 @@ fn first_target(socket: &UdpSocket, owner: &str) -> Option<String> {
         Some((srv.priority, srv.target.to_string()))
     });
     targets.min().map(|(_, target)| target)
+}
+
+/// Orders a move, and waits for the answer that shows it. How long that took.
+fn order(control: &Path, socket: &UdpSocket, name: &str, round: usize) -> Option<Duration> {
+    let before = first_target(socket, name)?;
+    let pool = if round.is_multiple_of(2) {
+        "one"
+    } else {
+        "two"
+    };
+    let request = Request::Pin {
+        service: "xmpp".into(),
+        pool: pool.into(),
+        for_s: None,
+        now: true,
+        by: Claim {
+            author: None,
+            reason: Some("measured".to_owned()),
+        },
+    };
+    let begun = clock::mono();
+    std::thread::scope(|scope| {
+        let asked = scope.spawn(|| ask(control, &request));
+        let mut took = None;
+        while took.is_none() && clock::mono().since(begun) < PATIENCE {
+            let changed = first_target(socket, name).is_some_and(|now| now != before);
+            took = changed.then(|| clock::mono().since(begun));
+        }
+        asked.join().ok()?.ok()?;
+        took
+    })
 }
 
 /// Median, least and most of sorted times, in milliseconds.

@@ -57,7 +57,7 @@
 //! # Invariants
 //! - A module whose text begins **Pure.** has no clock, socket, file, lock, random number or
 //!   log line: what it decides follows from its arguments, time included. The shell around it
-//!   is thin. `tests/tidy.rs` holds the table of what may import what; arrows never point up.
+//!   is thin. `tests/tidy/house.rs` holds the table of what may import what; arrows never point up.
 //! - What is visible was durable before: generations and serials are reserved on disk, a step
 //!   is recorded as started before it acts, and a step recorded as done never runs again.
 //! - A query is answered from one snapshot. All records of a service and the serials of the

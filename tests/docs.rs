@@ -88,29 +88,48 @@ fn the_index_names_every_page() {
     assert!(missing.is_empty(), "docs/README.md names no {missing:?}");
 }
 
+/// Names of tests in the code of a page are those with more than three underscores.
+#[test]
+fn the_tests_that_a_page_names_exist() {
+    let mut sources = Vec::new();
+    for folder in ["src", "tests"] {
+        files(&root().join(folder), "rs", &mut sources);
+    }
+    let known: String = sources
+        .iter()
+        .map(|file| fs::read_to_string(file).unwrap())
+        .collect();
+    let page = fs::read_to_string(root().join("docs/others.md")).unwrap();
+    let named = page.split('`').filter(|word| word.matches('_').count() > 3);
+    let unknown: Vec<&str> = named
+        .filter(|test| !known.contains(&format!("fn {test}()")))
+        .collect();
+    assert!(unknown.is_empty(), "docs/others.md names {unknown:?}");
+}
+
 /// Every page of text at the top, in `docs`, in `examples` and in `packaging`.
 fn pages() -> Vec<PathBuf> {
-    let mut folders = vec![
-        root().join("docs"),
-        root().join("examples"),
-        root().join("packaging"),
-    ];
     let mut pages = vec![
         root().join("README.md"),
         root().join("CHANGELOG.md"),
         root().join("CONTRIBUTING.md"),
     ];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "md") {
-                pages.push(path);
-            }
-        }
+    for folder in ["docs", "examples", "packaging"] {
+        files(&root().join(folder), "md", &mut pages);
     }
     pages
+}
+
+/// Adds every file with such an extension in a folder, and below it.
+fn files(folder: &Path, extension: &str, into: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files(&path, extension, into);
+        } else if path.extension().is_some_and(|found| found == extension) {
+            into.push(path);
+        }
+    }
 }
 
 /// Where the links of a page lead, outside its blocks of code.

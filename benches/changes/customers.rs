@@ -6,12 +6,10 @@ use std::net::UdpSocket;
 use std::path::Path;
 use std::time::Duration;
 
-use switchback::admin::client::ask;
-use switchback::admin::{Claim, Request};
 use switchback::clock;
 
 use super::programs::{Process, free_port};
-use super::{PATIENCE, first_target, middle};
+use super::{PATIENCE, first_target, middle, order};
 
 /// What moving so many zones took.
 struct Moved {
@@ -93,42 +91,6 @@ fn move_all(count: usize, rounds: usize) -> Option<Moved> {
     }
     moved.times.sort();
     Some(moved)
-}
-
-/// Orders a move, and waits for the answer that shows it. How long that took.
-pub(super) fn order(
-    control: &Path,
-    socket: &UdpSocket,
-    name: &str,
-    round: usize,
-) -> Option<Duration> {
-    let before = first_target(socket, name)?;
-    let pool = if round.is_multiple_of(2) {
-        "one"
-    } else {
-        "two"
-    };
-    let request = Request::Pin {
-        service: "xmpp".into(),
-        pool: pool.into(),
-        for_s: None,
-        now: true,
-        by: Claim {
-            author: None,
-            reason: Some("measured".to_owned()),
-        },
-    };
-    let begun = clock::mono();
-    std::thread::scope(|scope| {
-        let asked = scope.spawn(|| ask(control, &request));
-        let mut took = None;
-        while took.is_none() && clock::mono().since(begun) < PATIENCE {
-            let changed = first_target(socket, name).is_some_and(|now| now != before);
-            took = changed.then(|| clock::mono().since(begun));
-        }
-        asked.join().ok()?.ok()?;
-        took
-    })
 }
 
 /// A line of `/proc/PID/status`, in KiB.
