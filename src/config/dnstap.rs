@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::paths::Base;
-use super::problem::{At, Notes};
+use super::problem::{At, Notes, within};
 use super::reader::{Fields, FromToml, Item};
 
 const MEGABYTES: std::ops::RangeInclusive<u32> = 1..=100_000;
@@ -69,17 +69,12 @@ pub(super) fn read(
         megabytes,
         on,
     } = value;
-    if let Some(At { value, at }) = &megabytes
-        && !MEGABYTES.contains(value)
-    {
-        notes.error(*at, format!("'megabytes' is {value}, write 1 to 100000"));
-    }
-    let most = megabytes.map_or(DEFAULT_MEGABYTES, |it| it.value);
+    let most = within("megabytes", megabytes, MEGABYTES, notes).unwrap_or(DEFAULT_MEGABYTES);
     let most = u64::from(most) * MEGABYTE;
     let to = match (socket, file, queries) {
         (Some(socket), None, None) => DnstapTo::Socket(base.socket(&socket, notes)),
-        (None, Some(file), None) => DnstapTo::File(base.resolve(&file.value), most),
-        (None, None, Some(file)) => DnstapTo::Queries(base.resolve(&file.value), most),
+        (None, Some(file), None) => DnstapTo::File(base.place(&file.value), most),
+        (None, None, Some(file)) => DnstapTo::Queries(base.place(&file.value), most),
         _ => {
             notes.error(
                 at,

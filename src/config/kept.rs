@@ -1,6 +1,6 @@
 //! `[history]`: how much of what happens is kept.
 
-use super::problem::{At, Notes};
+use super::problem::{At, Notes, within};
 use super::spec::HistoryTable;
 use crate::store::HistoryLimits;
 
@@ -13,16 +13,8 @@ const MEGABYTE: u64 = 1_000_000;
 pub(super) fn read(spec: Option<At<HistoryTable>>, notes: &mut Notes) -> HistoryLimits {
     let HistoryTable { entries, megabytes } = spec.map_or_else(Default::default, |it| it.value);
     let defaults = HistoryLimits::default();
-    let mut within = |key: &str, value: Option<At<u32>>, range: std::ops::RangeInclusive<u32>| {
-        let At { value, at } = value?;
-        if !range.contains(&value) {
-            let (least, most) = range.into_inner();
-            notes.error(at, format!("'{key}' is {value}, write {least} to {most}"));
-        }
-        Some(u64::from(value))
-    };
-    let entries = within("entries", entries, ENTRIES);
-    let megabytes = within("megabytes", megabytes, MEGABYTES);
+    let entries = within("entries", entries, ENTRIES, notes).map(u64::from);
+    let megabytes = within("megabytes", megabytes, MEGABYTES, notes).map(u64::from);
     HistoryLimits {
         entries: entries.unwrap_or(defaults.entries),
         octets: megabytes.map_or(defaults.octets, |megabytes| megabytes * MEGABYTE),

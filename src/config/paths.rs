@@ -56,7 +56,7 @@ impl Base {
     }
 
     /// `path` as an absolute one.
-    fn place(&self, path: &str) -> PathBuf {
+    pub(super) fn place(&self, path: &str) -> PathBuf {
         self.directory.join(path)
     }
 
@@ -214,9 +214,9 @@ fn note_unless_executable(path: &Path, at: usize, notes: &mut Notes) {
         Ok(metadata) if !metadata.is_file() => {
             format!("program '{shown}' is not a file, a hook is one, correct the path")
         }
-        Ok(_) => match access(path, AccessFlags::X_OK) {
+        Ok(found) => match access(path, AccessFlags::X_OK) {
             Ok(()) => return,
-            Err(_) if mode(path) & 0o111 != 0 => {
+            Err(_) if found.permissions().mode() & 0o111 != 0 => {
                 let message = format!(
                     "program '{shown}' is not executable for this user, the user that runs it \
                      must be able to, see [sandbox] hooks_user"
@@ -229,10 +229,6 @@ fn note_unless_executable(path: &Path, at: usize, notes: &mut Notes) {
         },
     };
     notes.error(at, message);
-}
-
-fn mode(path: &Path) -> u32 {
-    path.metadata().map_or(0, |it| it.permissions().mode())
 }
 
 /// Warns if `directory` cannot be written to, or cannot be made where it does not exist.

@@ -1,6 +1,7 @@
 //! What is wrong with a configuration, and where: collected until all of it has been read.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 /// One error: `file:line:column: what, rule, remedy`.
@@ -66,6 +67,21 @@ pub(super) struct At<T> {
     pub(super) value: T,
     /// The offset of its first octet in the configuration's text.
     pub(super) at: usize,
+}
+
+/// The value of a key that has bounds; one outside of them is noted, and given all the same.
+pub(super) fn within<T: Copy + PartialOrd + fmt::Display>(
+    key: &str,
+    value: Option<At<T>>,
+    range: RangeInclusive<T>,
+    notes: &mut Notes,
+) -> Option<T> {
+    let At { value, at } = value?;
+    if !range.contains(&value) {
+        let (least, most) = range.into_inner();
+        notes.error(at, format!("'{key}' is {value}, write {least} to {most}"));
+    }
+    Some(value)
 }
 
 /// The notebook that reading fills: errors and warnings of one configuration.

@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::problem::{At, Notes};
+use super::problem::{At, Notes, within};
 use super::reader::{Fields, FromToml, Item, one_of};
 use super::spec::List;
 use crate::limit::Rate;
@@ -97,20 +97,6 @@ pub(super) fn read(spec: Option<At<RateLimitTable>>, notes: &mut Notes) -> Optio
         allow,
     };
     (mode != ModeWord::Off).then_some(limit)
-}
-
-fn within<T: Copy + PartialOrd + std::fmt::Display>(
-    key: &str,
-    value: Option<At<T>>,
-    range: RangeInclusive<T>,
-    notes: &mut Notes,
-) -> Option<T> {
-    let At { value, at } = value?;
-    if !range.contains(&value) {
-        let (least, most) = range.into_inner();
-        notes.error(at, format!("'{key}' is {value}, write {least} to {most}"));
-    }
-    Some(value)
 }
 
 fn allowed(list: &At<List<String>>, notes: &mut Notes) -> Vec<Network> {

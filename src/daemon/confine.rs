@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, lchown};
 use std::path::{Path, PathBuf};
 
-use nix::unistd::{Gid, Uid, chown};
+use nix::unistd::Uid;
 
 use super::DaemonError;
 use super::start::Source;
-use crate::config::{Config, DnstapTo};
+use crate::config::Config;
 use crate::courier::Destination;
 use crate::hook;
 use crate::probe::ProbeSpec;
@@ -203,7 +203,11 @@ fn make(path: &Path, owner: Option<&Identity>) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
     }
-    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    // Those above it are for others too, who have to pass through them.
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    DirBuilder::new().mode(0o700).create(path)?;
     give(path, owner)
 }
 
@@ -211,8 +215,8 @@ fn make(path: &Path, owner: Option<&Identity>) -> io::Result<()> {
 fn give(path: &Path, owner: Option<&Identity>) -> io::Result<()> {
     let other = owner.filter(|owner| owner.uid != Uid::effective().as_raw());
     other.map_or(Ok(()), |owner| {
-        let (uid, gid) = (Uid::from_raw(owner.uid), Gid::from_raw(owner.gid));
-        Ok(chown(path, Some(uid), Some(gid))?)
+        // No link is followed: the directory that it stands in may be another user's.
+        lchown(path, Some(owner.uid), Some(owner.gid))
     })
 }
 
@@ -236,10 +240,6 @@ pub(super) fn confine(
         give(control, users.daemon.as_ref()).map_err(DaemonError::StateDirectory)?;
         grants.write.insert(config.state_dir.clone());
         grants.tidy.extend(control.parent().map(Path::to_owned));
-    }
-    match config.dnstap.as_ref().map(|it| &it.to) {
-        Some(DnstapTo::File(path, _) | DnstapTo::Queries(path, _)) => grants.to_write(path),
-        Some(DnstapTo::Socket(_)) | None => {}
     }
     let rules = Rules {
         user: users.daemon,

@@ -11,10 +11,11 @@ use crate::dnstap::Tapped;
 use crate::ids::{Endpoint, ProbeIndex};
 use crate::metrics::{Probed, Sight};
 use crate::server::Serving;
+use crate::store::{HISTORY_FILE, STATE_FILE};
 use crate::time::Now;
 
 /// The files of the state directory that grow.
-const FILES: [(&str, &str); 2] = [("state", "state.redb"), ("history", "history.redb")];
+const FILES: [(&str, &str); 2] = [("state", STATE_FILE), ("history", HISTORY_FILE)];
 
 impl Core {
     /// Everything, at this moment.

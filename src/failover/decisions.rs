@@ -125,9 +125,7 @@ impl Engine {
         }
         self.services.iter().find_map(|(other, state)| {
             let operation = state.operation_with_hooks().filter(|_| other != name)?;
-            state
-                .masks(&operation.to, now.wall)
-                .then_some((&operation.to, other))
+            (now.wall < operation.mask_until).then_some((&operation.to, other))
         })
     }
 

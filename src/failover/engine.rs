@@ -404,7 +404,7 @@ impl Engine {
             let mask_ends = self
                 .services
                 .values()
-                .filter_map(|state| state.mask_end(&name, now.wall))
+                .filter_map(|state| state.masked_until(&name, now.wall))
                 .max();
             let masked = mask_ends.is_some();
             if let Some(at) = mask_ends {

@@ -85,19 +85,19 @@ impl Engine {
         let Some(state) = self.services.get(name) else {
             return false;
         };
-        let health = |pool: &PoolName| self.pools.get(pool).map(|state| &state.belief);
-        let Some((proposal, belief)) = state
+        let belief = |pool: &PoolName| self.pools.get(pool).map(|state| &state.belief);
+        let Some((proposal, of_target)) = state
             .memory
             .proposal
             .as_ref()
-            .and_then(|proposal| Some((proposal, health(&proposal.to)?)))
+            .and_then(|proposal| Some((proposal, belief(&proposal.to)?)))
         else {
             return false;
         };
         // Without trouble only a failback is wanted at all.
-        let troubled = health(&state.active()).is_some_and(|it| it.health != PoolHealth::Up);
+        let troubled = belief(&state.active()).is_some_and(|it| it.health != PoolHealth::Up);
         let wanted = troubled || proposal.because == Because::FailedBack;
-        belief.health == PoolHealth::Unknown || wanted && belief.firm < belief.health
+        of_target.health == PoolHealth::Unknown || wanted && of_target.firm < of_target.health
     }
 
     /// Why a person has to approve this move, the rarest reason first.

@@ -209,7 +209,6 @@ impl Engine {
             // The journal contradicts the plan: nothing may be run on its word.
             operation.phase = Phase::NeedsHuman(damaged(&step));
         }
-        let known = &mut operation.tasks[task];
         if known.status.is_running() {
             state.running_since.insert(task, now.mono);
         } else if let Some(since) = state.running_since.remove(&task) {

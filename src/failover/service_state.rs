@@ -101,14 +101,9 @@ impl ServiceState {
             .unwrap_or_else(|| "".into())
     }
 
-    /// Whether the operation under way masks this pool: from before its first hook to its end,
-    /// or to the expiry.
-    pub(super) fn masks(&self, pool: &PoolName, now: Wall) -> bool {
-        self.mask_end(pool, now).is_some()
-    }
-
-    /// When that mask expires at the latest.
-    pub(super) fn mask_end(&self, pool: &PoolName, now: Wall) -> Option<Wall> {
+    /// When the mask of the operation under way expires at the latest, if it masks this pool: from
+    /// before its first hook to its end, or to the expiry.
+    pub(super) fn masked_until(&self, pool: &PoolName, now: Wall) -> Option<Wall> {
         let operation = self.operation_with_hooks()?;
         (operation.to == *pool && now < operation.mask_until).then_some(operation.mask_until)
     }

@@ -148,9 +148,11 @@ impl Engine {
 
     /// How many operations have halted and wait for an operator.
     #[must_use]
-    pub fn standing(&self) -> usize {
-        let halted = |state: &&super::service_state::ServiceState| state.memory.halted.is_some();
-        self.services.values().filter(halted).count()
+    pub fn halted(&self) -> usize {
+        let services = self.services.values();
+        services
+            .filter(|state| state.memory.halted.is_some())
+            .count()
     }
 
     /// The service whose proposal has this number.

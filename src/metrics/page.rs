@@ -58,7 +58,7 @@ struct Series {
 /// All values at one moment.
 #[derive(Debug, Default)]
 pub(super) struct Page {
-    /// In the order of the catalogue once it is written.
+    /// In the order in which they were filled.
     series: Vec<(&'static str, Vec<Series>)>,
     left_out: usize,
 }

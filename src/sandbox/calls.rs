@@ -327,7 +327,6 @@ fn filters() -> Result<[BpfProgram; 3], String> {
     let mut known = always(PLAIN);
     known.extend(always(OLDER));
     known.extend(conditional().map_err(|error| error.to_string())?);
-    // The last word on them has the filter of hostile calls; this one must not be milder.
     Ok([
         compiled(
             always(&[libc::SYS_clone3]),

@@ -57,14 +57,6 @@ impl Grants {
         }
     }
 
-    /// Grants to write a file that the configuration names, and to make others beside it.
-    pub fn to_write(&mut self, path: &Path) {
-        let directory = path
-            .parent()
-            .filter(|it| it.components().count() > OWN_DEPTH);
-        self.write.insert(directory.unwrap_or(path).to_owned());
-    }
-
     /// Grants to read the root certificates of this system.
     pub fn roots(&mut self) {
         let elsewhere = ROOTS_ELSEWHERE.iter().filter_map(std::env::var_os);
@@ -82,7 +74,8 @@ pub(super) fn ruleset(grants: &Grants) -> Result<RulesetCreated, String> {
             .handle_access(AccessFs::from_all(WRITTEN_FOR))?
             // There is no rule for it: whoever listens after this is not us.
             .handle_access(AccessNet::BindTcp)?
-            .scope(scopes())?
+            // The line to the service manager was connected before, and stays open.
+            .scope(make_bitflags!(Scope::{Signal | AbstractUnixSocket}))?
             .create()?;
         let read = make_bitflags!(AccessFs::{ReadFile | ReadDir});
         let write = read
@@ -112,17 +105,6 @@ pub(super) fn ruleset(grants: &Grants) -> Result<RulesetCreated, String> {
         Ok(ruleset)
     };
     made().map_err(|error| error.to_string())
-}
-
-/// Signals go to no process outside. Abstract sockets neither, unless a service manager listens on
-/// one for what we notify.
-fn scopes() -> BitFlags<Scope> {
-    let notified = std::env::var("NOTIFY_SOCKET").is_ok_and(|path| path.starts_with('@'));
-    if notified {
-        Scope::Signal.into()
-    } else {
-        make_bitflags!(Scope::{Signal | AbstractUnixSocket})
-    }
 }
 
 /// Restricts this thread, and gives back the version of the kernel's Landlock.

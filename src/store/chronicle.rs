@@ -11,7 +11,7 @@ use redb::{
 };
 
 use super::file;
-use super::{Opened, StoreError};
+use super::{HISTORY_FILE, Opened, StoreError};
 use crate::time::Wall;
 
 /// Sequence number → (milliseconds since 1970, JSON text).
@@ -65,7 +65,7 @@ impl Chronicle {
         limits: HistoryLimits,
         now: Wall,
     ) -> Result<(Chronicle, Opened), StoreError> {
-        let path = state_dir.join("history.redb");
+        let path = state_dir.join(HISTORY_FILE);
         let (database, opened) = file::open_or_begin(&path, now)?;
         let chronicle = Chronicle {
             open: Mutex::new(Some(Open::begin(&path, database)?)),

@@ -45,6 +45,11 @@ use redb::{
 
 use crate::time::Wall;
 
+/// What is decided and under way, in the state directory.
+pub const STATE_FILE: &str = "state.redb";
+/// What happened, beside it.
+pub const HISTORY_FILE: &str = "history.redb";
+
 /// The operations kept: those with the last so many keys.
 pub const OPERATIONS: u64 = 1_000;
 
@@ -145,7 +150,7 @@ impl Store {
     pub fn open(state_dir: &Path, now: Wall) -> Result<(Store, Opened), StoreError> {
         file::create_directory(state_dir)?;
         let lock = file::lock(state_dir)?;
-        let path = state_dir.join("state.redb");
+        let path = state_dir.join(STATE_FILE);
         let (database, opened) = file::open_or_begin(&path, now)?;
         let store = Store {
             path,

@@ -11,6 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid};
 
 use crate::patience::{until, wait_for};
+use crate::programs::installed;
 
 /// An engine that is not there within this is not coming, and one that does not end within this hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -54,13 +55,6 @@ pub(crate) fn why_not(tools: &[&str]) -> Option<String> {
         return None;
     }
     Some(format!("not installed: {}", missing.join(", ")))
-}
-
-/// Where a program is.
-pub(crate) fn installed(program: &str) -> Option<PathBuf> {
-    std::env::split_paths(&path())
-        .map(|folder| folder.join(program))
-        .find(|path| path.is_file())
 }
 
 /// Debian keeps what an administrator calls where a user's `PATH` does not look.

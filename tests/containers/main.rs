@@ -8,6 +8,8 @@
 #[allow(dead_code, reason = "nothing is let pass here")]
 #[path = "../federation/patience.rs"]
 mod patience;
+#[path = "../shared/programs.rs"]
+mod programs;
 
 mod engine;
 mod package;

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::engine::{Engine, Network, finish, installed, kept, run, why_not};
+use crate::engine::{Engine, Network, finish, kept, run, why_not};
+use crate::programs::installed;
 use crate::{alone, base_images, say};
 
 const IMAGE: &str = "debian:bookworm-slim";

@@ -3,8 +3,9 @@
 use std::process::Command;
 use std::time::Duration;
 
-use crate::engine::{Engine, Network, comes_to, finish, installed, run, why_not};
+use crate::engine::{Engine, Network, comes_to, finish, run, why_not};
 use crate::patience::{now, wait_for};
+use crate::programs::installed;
 use crate::{alone, base_images, say};
 
 /// What the resolver says when all is well: priority, weight, port, target.

@@ -15,6 +15,8 @@ mod house;
 mod logs;
 mod metrics;
 mod orders;
+#[path = "../shared/programs.rs"]
+mod programs;
 mod settings;
 mod standing;
 mod supervised;

@@ -1,5 +1,6 @@
 //! Programs of others that tests start: where they are, and that each ends with its value.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 #![allow(
     dead_code,
     reason = "not every test that includes this file needs all of it"
