@@ -8,8 +8,9 @@ use serde::Serialize;
 
 use super::program;
 use crate::alert::{Alert, Message, Topic};
+use crate::clock;
 use crate::hook;
-use crate::http::{self, HttpError, Target};
+use crate::http::{self, HttpError, Stage, Target};
 use crate::programs::Hands;
 use crate::runbook::{Call, Command};
 
@@ -94,13 +95,13 @@ impl Receiver {
         match &self.to {
             Destination::Call(call) => {
                 let mut request = hook::request(call, body, message.id.clone(), self.timeout)?;
-                let response = async {
-                    request.addresses = addresses(hands, &request.target).await?;
-                    http::send(request).await
-                };
-                let response = tokio::time::timeout(self.timeout, response).await;
-                let response =
-                    response.map_err(|_| format!("no answer within {:?}", self.timeout))?;
+                let deadline = clock::mono() + self.timeout;
+                let found = addresses(hands, &request.target);
+                let found = tokio::time::timeout(self.timeout, found).await;
+                let found = found.unwrap_or(Err(HttpError::TimedOut(Stage::Name)));
+                request.addresses = found.map_err(|error| error.to_string())?;
+                request.timeout = deadline.since(clock::mono());
+                let response = http::send(request).await;
                 let response = response.map_err(|error| error.to_string())?;
                 response.accept(&call.expect)
             }

@@ -21,13 +21,14 @@ pub(super) fn log(set: Option<&str>, for_s: Option<u64>, by: &str) -> Response {
         let what = Some(what).filter(|what| *what != RESET);
         let period = for_s.filter(|_| what.is_some()).map(Duration::from_secs);
         let until = period.map(|period| clock::wall() + period);
+        // Held from the change on, so that of two at once the later one's end is the one kept.
+        let mut latest = ENDING.lock().unwrap_or_else(PoisonError::into_inner);
         let tell = || telemetry::levels(by, what, until);
         let change = match telemetry::set(what, until, tell) {
             Ok(change) => change,
             Err(error) => return Response::error(error.to_string()),
         };
         let ending = period.map(|period| tokio::spawn(end(change, period)).abort_handle());
-        let mut latest = ENDING.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(before) = std::mem::replace(&mut *latest, ending) {
             before.abort();
         }

@@ -177,28 +177,29 @@ impl Writer {
     fn write(&mut self, spare: &mut Vec<u8>, tell: &impl Fn(Option<&str>)) {
         let Writer { sink, taps, shared } = self;
         let mut result = sink.open();
-        let mut frames = Vec::new();
+        let (mut frames, mut exchanges, mut count) = (Vec::new(), 0, 0);
         taps.take(spare, &mut |exchange: Exchange<'_>| {
-            frames.clear();
-            let count = sink.form().write(&exchange, &mut frames);
-            let written = match &result {
-                Ok(()) => sink.write(&frames),
-                Err(_) => {
-                    shared.lost.fetch_add(1, Relaxed);
+            if result.is_ok() {
+                frames.clear();
+                let of_it = sink.form().write(&exchange, &mut frames);
+                result = sink.write(&frames);
+                if result.is_ok() {
+                    exchanges += 1;
+                    count += of_it;
                     return;
                 }
-            };
-            match written {
-                Ok(()) => {
-                    shared.written.fetch_add(count, Relaxed);
-                }
-                Err(error) => {
-                    shared.lost.fetch_add(1, Relaxed);
-                    result = Err(error);
-                }
             }
+            shared.lost.fetch_add(1, Relaxed);
         });
-        let result = result.and_then(|()| sink.flush());
+        // What could be written until then is, even if no more can be.
+        if result.is_ok() || exchanges > 0 {
+            let flushed = sink.flush();
+            match &flushed {
+                Ok(()) => shared.written.fetch_add(count, Relaxed),
+                Err(_) => shared.lost.fetch_add(exchanges, Relaxed),
+            };
+            result = result.and(flushed);
+        }
         let why = result.err().map(|error| error.to_string());
         let mut failed = shared.failed.lock().unwrap_or_else(PoisonError::into_inner);
         if why.is_some() {

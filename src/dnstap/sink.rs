@@ -114,6 +114,7 @@ impl Sink {
                 stream: Some(_), ..
             } => Ok(()),
             Place::Socket { path, stream } => connect(path).map(|it| *stream = Some(it)),
+            Place::File { left: 0, .. } => Err(full()),
             Place::File { begun: true, .. } => Ok(()),
             Place::File { file, begun, .. } => {
                 *begun = true;
@@ -141,7 +142,11 @@ impl Sink {
                         *left = rest;
                         file.write_all(octets)
                     }
-                    None => Err(io::Error::other("it has the length that it may have")),
+                    // For good: what is shorter would fit, and the log would tell of each change.
+                    None => {
+                        *left = 0;
+                        Err(full())
+                    }
                 }
             }
         };
@@ -155,7 +160,7 @@ impl Sink {
                 stream: Some(stream),
                 ..
             } => stream.flush(),
-            Place::Socket { stream: None, .. } => Ok(()),
+            Place::Socket { stream: None, .. } => Err(io::ErrorKind::NotConnected.into()),
             Place::File { file, .. } => file.flush(),
         };
         flushed.map_err(|error| self.failed(error))
@@ -196,6 +201,10 @@ impl Sink {
             remedy,
         }
     }
+}
+
+fn full() -> io::Error {
+    io::Error::other("it has the length that it may have")
 }
 
 impl Drop for Sink {

@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use crate::server::{Carrier, Exchange};
+use crate::zone::rdata::type_name;
 use crate::zone::{Name, skip_name};
 
 const HEADER: usize = 12;
@@ -36,25 +37,12 @@ pub(super) fn write(exchange: &Exchange<'_>, out: &mut Vec<u8>) -> u64 {
     1
 }
 
-/// The name as master files have it, so that no octet of a stranger's breaks a line, and the type
-/// as a number (RFC 3597) unless it is a common one.
+/// The name and the type as master files have them, so that no octet of a stranger's breaks a line.
 fn question(query: &[u8]) -> Option<(String, String)> {
     let end = skip_name(query, HEADER)?;
     let name = Name::from_wire(query.get(HEADER..end)?).ok()?;
     let rtype = u16::from_be_bytes(*query.get(end..)?.first_chunk()?);
-    let word = match rtype {
-        1 => "A",
-        2 => "NS",
-        6 => "SOA",
-        16 => "TXT",
-        28 => "AAAA",
-        33 => "SRV",
-        52 => "TLSA",
-        65 => "HTTPS",
-        255 => "ANY",
-        other => return Some((name.to_string(), format!("TYPE{other}"))),
-    };
-    Some((name.to_string(), word.to_owned()))
+    Some((name.to_string(), type_name(rtype)))
 }
 
 #[cfg(test)]

@@ -109,7 +109,12 @@ fn greet(child: &mut Child, hello: &Hello) -> io::Result<()> {
 }
 
 fn answer(socket: &OwnedFd) -> io::Result<()> {
-    poll(&mut [PollFd::new(socket, PollFlags::IN)], Some(&READY_MAX))?;
+    if poll(&mut [PollFd::new(socket, PollFlags::IN)], Some(&READY_MAX))? == 0 {
+        let waited = READY_MAX.tv_sec;
+        return Err(io::Error::other(format!(
+            "no word from it within {waited} s"
+        )));
+    }
     match receive_now::<Answer>(socket.as_fd()) {
         Ok(Some((Answer::Ready, _))) => Ok(()),
         Ok(Some((Answer::Unfit(why), _))) => Err(io::Error::other(why)),
@@ -263,6 +268,13 @@ impl Pending {
 
     fn hear(&mut self, answer: Answer, descriptors: Vec<OwnedFd>) {
         let (id, heard) = match answer {
+            Answer::Begun { id, writes, reads }
+                if descriptors.len() < usize::from(writes) + usize::from(reads) =>
+            {
+                self.take(&Request::Kill { id }, None);
+                let why = "no descriptor is free for its pipes: raise LimitNOFILE";
+                (id, Err(io::Error::other(why)))
+            }
             Answer::Begun { id, writes, reads } => {
                 let mut descriptors = descriptors.into_iter();
                 let stdin = writes.then(|| descriptors.next()).flatten();

@@ -125,11 +125,13 @@ async fn runner(charge: &Charge) -> io::Result<Spawned> {
         .envs(charge.identity.iter().map(|user| ("HOME", &user.home)))
         .stdin(input)
         .stdout(output);
-    let child = command.spawn()?;
+    let mut child = command.spawn()?;
     drop(command);
     let mut feed = pipe::Sender::from_owned_fd(feed.into())?;
     let greeted = timeout(GREETING_MAX, feed.write_all(charge.greeting.as_bytes())).await;
     if greeted.is_err() {
+        // It has begun nothing yet, for it knows of nothing.
+        let _ = child.start_kill();
         return Err(io::Error::other("the hook runner does not read"));
     }
     // What does not want to be greeted has ended, and says so by that.

@@ -174,7 +174,7 @@ struct State {
     now: Levels,
     until: Option<Wall>,
     change: u64,
-    apply: Option<Apply>,
+    apply: Apply,
 }
 
 static STATE: Mutex<Option<State>> = Mutex::new(None);
@@ -190,7 +190,7 @@ pub(super) fn begin(start: Levels, apply: Apply) {
         start,
         until: None,
         change: 0,
-        apply: Some(apply),
+        apply,
     });
 }
 
@@ -221,31 +221,31 @@ pub fn set(
         Some(text) => state.start.with(text)?,
         None => state.start.clone(),
     };
-    let is_seen = |levels: &Levels| levels.modules[&Module::Daemon] >= LevelFilter::INFO;
-    let apply = || {
-        if let Some(apply) = &state.apply {
-            apply(levels.targets());
-        }
-    };
-    if is_seen(&state.now) {
-        tell();
-        apply();
-    } else {
-        apply();
-        tell();
-    }
-    state.now = levels;
-    state.until = until;
-    state.change += 1;
-    Ok(state.change)
+    Ok(state.change_to(levels, until, tell))
 }
 
 /// Returns to the levels of the beginning, if that change is still the latest.
 pub fn revert(change: u64, tell: impl FnOnce()) {
-    let is_latest = state().as_ref().is_some_and(|it| it.change == change);
-    if is_latest {
-        // Those of the beginning are levels.
-        let _ = set(None, None, tell);
+    // Looked at and changed under one lock: what was said in between holds.
+    if let Some(state) = state().as_mut().filter(|it| it.change == change) {
+        state.change_to(state.start.clone(), None, tell);
+    }
+}
+
+impl State {
+    fn change_to(&mut self, levels: Levels, until: Option<Wall>, tell: impl FnOnce()) -> u64 {
+        let is_seen = self.now.modules[&Module::Daemon] >= LevelFilter::INFO;
+        if is_seen {
+            tell();
+            (self.apply)(levels.targets());
+        } else {
+            (self.apply)(levels.targets());
+            tell();
+        }
+        self.now = levels;
+        self.until = until;
+        self.change += 1;
+        self.change
     }
 }
 

@@ -3,6 +3,9 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use switchback::clock;
 
 use crate::house::{House, eventually};
 
@@ -189,6 +192,14 @@ fn the_query_log_has_a_line_for_each_query_and_ends_at_its_bound() {
     });
     let length = fs::metadata(house.path("queries.log")).unwrap().len();
     assert!(length <= 1_000_000, "{length}");
+    // It stays so when it is tried again, after a second, and nobody asks: strangers could make
+    // the log grow else.
+    let begun = clock::mono();
+    while clock::mono().since(begun) < Duration::from_millis(2500) {
+        let said = dnstap(&house, &[]).1;
+        assert!(said.contains("the length that it may have"), "{said}");
+    }
+    assert!(!house.log().contains("dnstap is written again"));
     house.served();
 }
 
