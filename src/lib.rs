@@ -49,7 +49,7 @@
 //! | [`server`] | UDP, TCP, TLS, HTTPS and QUIC |
 //! | [`notify`] | tells secondaries of changes |
 //! | [`admin`] | the control socket |
-//! | [`supervisor`] | what the service manager is told |
+//! | [`supervisor`] | what the service manager is told, and the sockets it hands over |
 //! | [`telemetry`] | the only place where decisions become log lines |
 //! | [`daemon`] | owns the engine; start, reload, end |
 //! | [`cli`] | arguments, printing, exit codes, the demo |

@@ -43,7 +43,7 @@ use crate::sandbox::InForce;
 use crate::secondary;
 use crate::server::{Bound, EncryptedSpec, ListenSpec, Listeners, LocalAddrs, Notices};
 use crate::store::{Counters, Opened, Store};
-use crate::supervisor::Line;
+use crate::supervisor::{Handed, Line};
 use crate::telemetry;
 use crate::time::Now;
 use crate::zone::Name;
@@ -129,7 +129,9 @@ pub fn prepare(options: Options) -> Result<Prepared, DaemonError> {
     let started = clock::now();
     let config = load(&source)?;
     let users = Users::of(&config)?;
-    let bound = Bound::open(&listen_spec(&config))?;
+    // What the environment hands over is for a process that is the daemon and nothing else.
+    let handed = confined.then(Handed::from_environment);
+    let bound = Bound::open(&listen_spec(&config), handed.unwrap_or_default())?;
     let control = match source {
         Source::File(_) => Some(ControlSocket::bind(&config.listen.control)?),
         Source::Plain { .. } => None,
@@ -142,6 +144,11 @@ pub fn prepare(options: Options) -> Result<Prepared, DaemonError> {
         Source::Plain { .. } => None,
     };
     let line = line_to_supervisor(confined);
+    if let Some(Err(error)) = line.as_ref().map(|line| line.keep(&bound.sockets())) {
+        telemetry::alarm(&format!(
+            "the service manager does not take the sockets ({error}): queries are lost while the daemon restarts"
+        ));
+    }
     let sandbox = match confined {
         true => Some(confine::confine(&source, &config, users)?),
         false => None,

@@ -22,6 +22,7 @@ use super::stream::Shared;
 use super::tcp;
 use super::tls::Tls;
 use crate::certificate::provider;
+use crate::supervisor::Handed;
 
 /// The names by which the two ends agree on what they speak (ALPN): RFC 7858 and RFC 9103 know
 /// `dot`, RFC 9250 `doq`.
@@ -58,12 +59,13 @@ impl Encrypted {
     /// Binds every address of `spec` and reads the certificate; `None` after a problem.
     pub(super) fn bind(
         spec: &EncryptedSpec,
+        handed: &mut Handed,
         addrs: &mut LocalAddrs,
         problems: &mut Vec<BindProblem>,
     ) -> Option<Encrypted> {
         let before = problems.len();
-        let tls = streams(&spec.tls, "tls", &mut addrs.tls, problems);
-        let https = streams(&spec.https, "https", &mut addrs.https, problems);
+        let tls = streams(&spec.tls, "tls", handed, &mut addrs.tls, problems);
+        let https = streams(&spec.https, "https", handed, &mut addrs.https, problems);
         let certificate = match Certificate::open(&spec.certificate) {
             Ok(certificate) => Some(Arc::new(certificate)),
             Err(found) => {
@@ -76,7 +78,7 @@ impl Encrypted {
             made.map_err(|why| problems.push(BindProblem::Tls(why)))
                 .ok()
         });
-        let quic = datagrams(&spec.quic, &mut addrs.quic, problems);
+        let quic = datagrams(&spec.quic, handed, &mut addrs.quic, problems);
         (problems.len() == before).then_some(())?;
         Some(Encrypted {
             certificate: certificate?,
@@ -85,6 +87,11 @@ impl Encrypted {
             quic,
             acceptors: acceptors?,
         })
+    }
+
+    /// Those that listen, and those for datagrams.
+    pub(super) fn sockets(&self) -> (impl Iterator<Item = &TcpListener>, &[UdpSocket]) {
+        (self.tls.iter().chain(&self.https), &self.quic)
     }
 
     /// Hands the sockets to the runtime. Call within it.
@@ -153,12 +160,13 @@ fn config(
 fn streams(
     addresses: &[SocketAddr],
     protocol: &'static str,
+    handed: &mut Handed,
     locals: &mut Vec<SocketAddr>,
     problems: &mut Vec<BindProblem>,
 ) -> Vec<TcpListener> {
     let mut listeners = Vec::new();
     for &address in addresses {
-        match bind::stream(address) {
+        match bind::stream(address, handed) {
             Ok((listener, local)) => {
                 locals.push(local);
                 listeners.push(listener);
@@ -175,12 +183,13 @@ fn streams(
 
 fn datagrams(
     addresses: &[SocketAddr],
+    handed: &mut Handed,
     locals: &mut Vec<SocketAddr>,
     problems: &mut Vec<BindProblem>,
 ) -> Vec<UdpSocket> {
     let mut sockets = Vec::new();
     for &address in addresses {
-        let bound = bind::exclusive_datagram(address)
+        let bound = bind::exclusive_datagram(address, handed)
             .and_then(|socket| socket.local_addr().map(|local| (socket, local)));
         match bound {
             Ok((socket, local)) => {

@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use crate::certificate::CertificateProblem;
+use crate::supervisor::HandedProblem;
 
 /// All that stands in the way of listening.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +30,9 @@ pub enum BindProblem {
         /// What the system said.
         source: io::Error,
     },
+    /// A socket that the service manager handed over.
+    #[error(transparent)]
+    Handed(#[from] HandedProblem),
     /// A thread or a pipe could not be had.
     #[error("cannot start the threads of the server: {0}: raise the limit of tasks or descriptors")]
     Resources(#[source] io::Error),

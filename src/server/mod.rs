@@ -53,6 +53,7 @@ pub use xdp::{XdpAttached, XdpState};
 use std::collections::BTreeMap;
 use std::io::{self, PipeWriter, pipe};
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -66,6 +67,7 @@ use tokio::time::timeout;
 
 use crate::answer::{Asker, Standing};
 use crate::snapshot::Snapshot;
+use crate::supervisor::{Handed, Kind};
 use crate::zone::Name;
 use accept::{Stop, listen};
 use counters::{Tallies, Tally, bump};
@@ -98,6 +100,7 @@ pub struct Bound {
     encrypted: Option<Encrypted>,
     xdp: Vec<XdpState>,
     short_cuts: Vec<Attached>,
+    handed: Handed,
 }
 
 /// Bound sockets and idle threads: all that serving needs. Dropping them closes everything.
@@ -133,18 +136,18 @@ pub struct Serving {
 }
 
 impl Bound {
-    /// Binds every address of `spec`, reads the certificate, and attaches the interfaces: all that
-    /// takes rights.
+    /// Takes what was handed over for the addresses of `spec` and binds the others, reads the
+    /// certificate, and attaches the interfaces: all that takes rights.
     ///
     /// # Errors
     /// All problems at once, each with its address or file and a remedy.
-    pub fn open(spec: &ListenSpec) -> Result<Bound, BindError> {
+    pub fn open(spec: &ListenSpec, mut handed: Handed) -> Result<Bound, BindError> {
         let mut problems = Vec::new();
         let mut addrs = LocalAddrs::default();
         let (mut tcp, mut udp) = (Vec::new(), Vec::new());
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         for &address in &spec.dns {
-            match bind::pair(address, cores.min(MOST_WORKERS)) {
+            match bind::pair(address, cores.min(MOST_WORKERS), &mut handed) {
                 Ok(pair) => {
                     addrs.dns.push(pair.local);
                     tcp.push(pair.tcp);
@@ -159,7 +162,8 @@ impl Bound {
         let encrypted = spec
             .encrypted
             .as_ref()
-            .and_then(|spec| Encrypted::bind(spec, &mut addrs, &mut problems));
+            .and_then(|spec| Encrypted::bind(spec, &mut handed, &mut addrs, &mut problems));
+        problems.extend(handed.left().into_iter().map(BindProblem::from));
         if !problems.is_empty() {
             return Err(BindError { problems });
         }
@@ -172,7 +176,24 @@ impl Bound {
             encrypted,
             xdp,
             short_cuts,
+            handed,
         })
+    }
+
+    /// The sockets that close when this process ends: no socket unit has them too.
+    pub fn sockets(&self) -> Vec<BorrowedFd<'_>> {
+        let encrypted = self.encrypted.as_ref().map(Encrypted::sockets);
+        let (streams, quic) = encrypted.unzip();
+        let streams = self.tcp.iter().chain(streams.into_iter().flatten());
+        let streams = streams.map(|it| (it.as_fd(), it.local_addr(), Kind::Stream));
+        let datagrams = self.udp.iter().chain(quic.into_iter().flatten());
+        let datagrams = datagrams.map(|it| (it.as_fd(), it.local_addr(), Kind::Datagram));
+        let own = |local: io::Result<SocketAddr>, kind| {
+            local.is_ok_and(|address| !self.handed.is_held(kind, address))
+        };
+        let all = streams.chain(datagrams);
+        all.filter_map(|(socket, local, kind)| own(local, kind).then_some(socket))
+            .collect()
     }
 
     /// The addresses bound.
@@ -216,7 +237,7 @@ impl Listeners {
     /// # Errors
     /// Those of [`Bound::open`] and [`Bound::start`].
     pub fn bind(spec: &ListenSpec) -> Result<Listeners, BindError> {
-        Bound::open(spec)?.start()
+        Bound::open(spec, Handed::default())?.start()
     }
 
     /// What primaries will have said by NOTIFY.

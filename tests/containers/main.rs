@@ -1,4 +1,5 @@
-//! What an operator installs, installed: the tour of docker-compose.yml, and the Debian package.
+//! What an operator installs, installed: the tour of docker-compose.yml, the Debian package, and its
+//! unit under a systemd.
 //!
 //! The price: on a machine that has nothing yet, a minute for the base images, and two to three for
 //! a build of the program inside one, on two cores; they stay in `target/containers`. It takes root
@@ -12,8 +13,10 @@ mod patience;
 mod programs;
 
 mod engine;
+mod machine;
 mod package;
 mod tour;
+mod unit;
 
 use std::io::Write;
 use std::sync::{Mutex, MutexGuard, PoisonError};

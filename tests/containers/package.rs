@@ -18,11 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 #[test]
 fn the_package_installs_serves_and_leaves_nothing() {
     let test = "the_package_installs_serves_and_leaves_nothing";
-    let missing = why_not(&["dpkg-shlibdeps", "lintian"]).or_else(|| match cargo_deb() {
-        Some(_) => None,
-        None => Some("not installed: cargo-deb; `cargo install --locked cargo-deb`".to_owned()),
-    });
-    if let Some(reason) = missing {
+    let missing = why_not(&["dpkg-shlibdeps", "lintian"]);
+    if let Some(reason) = missing.or_else(no_cargo_deb) {
         return say(&format!("left out: {test}, because {reason}"));
     }
     let _alone = alone();
@@ -37,6 +34,12 @@ fn the_package_installs_serves_and_leaves_nothing() {
     in_a_container(&package);
 }
 
+/// Why no package can be built here, if so.
+pub(crate) fn no_cargo_deb() -> Option<String> {
+    let missing = "not installed: cargo-deb; `cargo install --locked cargo-deb`";
+    cargo_deb().is_none().then(|| missing.to_owned())
+}
+
 /// Where cargo-deb is: `.ci/run` builds it into `target/ci-tools`.
 fn cargo_deb() -> Option<PathBuf> {
     let own = top().join("target/ci-tools/bin/cargo-deb");
@@ -48,7 +51,7 @@ fn top() -> &'static Path {
 }
 
 /// Of the program as the tests have it: the release takes minutes more, and is packed the same way.
-fn build() -> PathBuf {
+pub(crate) fn build() -> PathBuf {
     let mut command = Command::new(top().join("packaging/debian/build"));
     let said = finish(command.arg("dev").current_dir(top()), BUILD);
     let package = PathBuf::from(said.trim());

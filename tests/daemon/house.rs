@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::str::FromStr;
 use std::time::Duration;
 
+use command_fds::{CommandFdExt as _, FdMapping};
 use hickory_proto::op::{Message, MessageType, OpCode, Query};
 use hickory_proto::rr::{Name, RData, RecordType};
 use switchback::clock;
@@ -128,17 +130,42 @@ failback = "manual"
     pub(crate) fn serve_with(&mut self, words: &[&str], environment: &[(&str, &str)]) {
         let config = self.path("switchback.toml").display().to_string();
         let serve = ["serve", "--config", &config];
-        self.start_with(&[&serve, words].concat(), environment);
-        self.dns = eventually("it answers", || {
+        self.start_with(&[&serve, words].concat(), environment, Vec::new());
+        self.dns = self.listens();
+    }
+
+    fn listens(&self) -> SocketAddr {
+        eventually("it answers", || {
             let status = self.status();
             status["listening"][0]["address"].as_str()?.parse().ok()
-        });
+        })
+    }
+
+    /// The same with descriptors that a service manager hands over, each with its name.
+    pub(crate) fn serve_handed(
+        &mut self,
+        handed: Vec<(OwnedFd, &str)>,
+        environment: &[(&str, &str)],
+    ) {
+        self.start_handed(handed, environment);
+        self.dns = self.listens();
+    }
+
+    /// The same, whether it comes to serve or not.
+    pub(crate) fn start_handed(
+        &mut self,
+        handed: Vec<(OwnedFd, &str)>,
+        environment: &[(&str, &str)],
+    ) {
+        let config = self.path("switchback.toml").display().to_string();
+        self.start_with(&["serve", "--config", &config], environment, handed);
     }
 
     /// Starts a daemon that kills itself at one of its writes; see `store::failpoint`.
     pub(crate) fn serve_until(&mut self, dies: &str) {
         let config = self.path("switchback.toml").display().to_string();
-        self.start_with(&["serve", "--config", &config], &[("SWITCHBACK_DIE", dies)]);
+        let environment = [("SWITCHBACK_DIE", dies)];
+        self.start_with(&["serve", "--config", &config], &environment, Vec::new());
     }
 
     /// Whether the daemon has ended by itself.
@@ -166,26 +193,41 @@ failback = "manual"
 
     /// A file that outgrows a limit fails to be written, as on a full disk, and ends nothing.
     fn start(&mut self, words: &[&str]) {
-        self.start_with(words, &[]);
+        self.start_with(words, &[], Vec::new());
     }
 
-    fn start_with(&mut self, words: &[&str], environment: &[(&str, &str)]) {
+    fn start_with(
+        &mut self,
+        words: &[&str],
+        environment: &[(&str, &str)],
+        handed: Vec<(OwnedFd, &str)>,
+    ) {
         let log = fs::File::options()
             .create(true)
             .append(true)
             .open(self.path("log"))
             .unwrap();
-        let daemon = Command::new("sh")
-            .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""])
+        let names: Vec<&str> = handed.iter().map(|(_, name)| *name).collect();
+        let descriptors = (3..)
+            .zip(handed)
+            .map(|(child_fd, (parent_fd, _))| FdMapping {
+                parent_fd,
+                child_fd,
+            });
+        let mut daemon = Command::new("sh");
+        daemon
+            .args(["-c", "trap '' XFSZ; LISTEN_PID=$$ exec \"$0\" \"$@\""])
             .arg(env!("CARGO_BIN_EXE_switchback"))
             .args(words)
+            .env("LISTEN_FDS", names.len().to_string())
+            .env("LISTEN_FDNAMES", names.join(":"))
             .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
-            .spawn()
+            .fd_mappings(descriptors.collect())
             .unwrap();
-        self.daemon = Some(daemon);
+        self.daemon = Some(daemon.spawn().unwrap());
     }
 
     /// SIGKILL.
@@ -267,9 +309,7 @@ failback = "manual"
     }
 
     fn ask(&self, name: &str, kind: RecordType) -> Option<Message> {
-        let mut query = Message::new(1, MessageType::Query, OpCode::Query);
-        query.add_query(Query::query(Name::from_str(name).unwrap(), kind));
-        Message::from_vec(&self.exchange(&query.to_vec().unwrap())?).ok()
+        Message::from_vec(&self.exchange(&query(1, name, kind))?).ok()
     }
 
     /// The response to a packet.
@@ -335,6 +375,13 @@ impl Drop for House {
             eprintln!("--- the daemon's log:\n{}", self.log());
         }
     }
+}
+
+/// A query.
+pub(crate) fn query(id: u16, name: &str, kind: RecordType) -> Vec<u8> {
+    let mut query = Message::new(id, MessageType::Query, OpCode::Query);
+    query.add_query(Query::query(Name::from_str(name).unwrap(), kind));
+    query.to_vec().unwrap()
 }
 
 /// A zone with this serial, in which `www` has this address.

@@ -12,6 +12,7 @@ mod dnstap;
 mod failures;
 mod history;
 mod house;
+mod kept;
 mod logs;
 mod metrics;
 mod orders;

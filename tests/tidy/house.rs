@@ -97,6 +97,7 @@ const HOUSE: &[(&str, Kind, &[&str])] = &[
             "zone", "clock",
         ],
     ),
+    ("supervisor", Io, &["clock"]),
     (
         "server",
         Io,
@@ -110,11 +111,11 @@ const HOUSE: &[(&str, Kind, &[&str])] = &[
             "zone",
             "clock",
             "certificate",
+            "supervisor",
         ],
     ),
     ("dnstap", Io, &["server", "zone", "clock"]),
     ("notify", Io, &["snapshot", "tsig", "zone", "clock"]),
-    ("supervisor", Io, &["clock"]),
     ("telemetry", Io, LOGGED),
     (
         "admin",

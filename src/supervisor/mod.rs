@@ -1,22 +1,32 @@
-//! **IO.** What the service manager is told, as sd_notify(3) has it: datagrams to a local socket.
+//! **IO.** What the service manager is told, as sd_notify(3) has it: datagrams to a local socket; and
+//! the sockets that it hands over ([`Handed`]).
 //!
 //! systemd names the socket in `NOTIFY_SOCKET`, and in `WATCHDOG_USEC` how long it waits for a sign
 //! of life. Others (s6 and runit through helpers, podman) speak the same.
 
+mod handed;
+
+pub use handed::{Handed, HandedProblem, Kind};
+
 use std::env::VarError;
-use std::io;
+use std::io::{self, IoSlice};
+use std::os::fd::{AsRawFd as _, BorrowedFd, RawFd};
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram as StdDatagram};
 use std::time::Duration;
 
+use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use thiserror::Error;
 use tokio::net::UnixDatagram;
 use tokio::time::timeout;
 
 use crate::clock;
+use handed::KEPT;
 
 /// A word that has to arrive waits so long for room at the service manager.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// So many descriptors go with one message at the most (`SCM_MAX_FD` of the kernel).
+const AT_A_TIME: usize = 253;
 
 /// The socket that the environment names cannot be used.
 #[derive(Debug, Error)]
@@ -59,11 +69,36 @@ impl Line {
         Ok(Some(Line { socket, watchdog }))
     }
 
+    /// Leaves `sockets` with the service manager, which keeps them open when this process ends and
+    /// hands them to the next one (`FileDescriptorStoreMax=`). One that keeps none ignores it. What
+    /// an earlier run left is forgotten.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn keep(&self, sockets: &[BorrowedFd<'_>]) -> io::Result<()> {
+        self.socket
+            .send(format!("FDSTOREREMOVE=1\nFDNAME={KEPT}").as_bytes())?;
+        // A client's ICMP error must not end what is kept: nobody is to poll it.
+        let words = format!("FDSTORE=1\nFDPOLL=0\nFDNAME={KEPT}");
+        let descriptors: Vec<RawFd> = sockets.iter().map(|it| it.as_raw_fd()).collect();
+        for some in descriptors.chunks(AT_A_TIME) {
+            sendmsg::<()>(
+                self.socket.as_raw_fd(),
+                &[IoSlice::new(words.as_bytes())],
+                &[ControlMessage::ScmRights(some)],
+                MsgFlags::MSG_NOSIGNAL,
+                None,
+            )?;
+        }
+        Ok(())
+    }
+
     /// Needs a runtime with IO.
     ///
     /// # Errors
     /// The runtime cannot take the socket.
     pub fn attend(self) -> io::Result<Supervisor> {
+        self.socket.set_nonblocking(true)?;
         Ok(Supervisor {
             socket: UnixDatagram::from_std(self.socket)?,
             watchdog: self.watchdog,
@@ -82,7 +117,7 @@ fn connect(name: &str) -> Result<StdDatagram, SupervisorError> {
     socket
         .connect_addr(&address.map_err(failed)?)
         .map_err(failed)?;
-    socket.set_nonblocking(true).map_err(failed)?;
+    socket.set_write_timeout(Some(PATIENCE)).map_err(failed)?;
     Ok(socket)
 }
 
