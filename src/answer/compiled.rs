@@ -13,17 +13,15 @@ use super::edns::Opt;
 use super::encode::{Flags, TO_QUESTION, begin, header, sections};
 use super::query::Query;
 use super::resolve::{Answer, Rcode, answer};
-use crate::snapshot::{Asked, Body, Fixed, ServedZone, Snapshot};
+use crate::snapshot::{Asked, Body, Fixed, FixedDraft, ServedZone, Snapshot};
 use crate::zone::rdata::{host, layout, rtype};
 use crate::zone::{Key, Node, Rrset};
 
 const CLASS_IN: u16 = 1;
 /// The static data of all zones is compiled up to so many octets.
-const MOST_FIXED: usize = 4 << 20;
+const MOST_FIXED: usize = 16 << 20;
 /// More SRV records than that are not compiled.
 const MOST_HOSTS: u16 = 32;
-/// What a body takes beside its octets, about.
-const BESIDE: usize = 128;
 /// No body is longer: no client takes more over UDP without fragments.
 const LONGEST: usize = 4096;
 
@@ -81,11 +79,11 @@ fn behind_question(
     query: &Query<'_>,
     out: &mut Vec<u8>,
 ) -> Option<(Rcode, bool, [u16; 3])> {
-    let put = |body: &Body, out: &mut Vec<u8>| body.write(key.wire().len(), zone.serial(), out);
+    let put = |body: &Body<'_>, out: &mut Vec<u8>| body.write(key.wire().len(), zone.serial(), out);
     let mut place = zone.find(key);
     if let Some(boundary) = place.boundary {
         let body = zone.body(&boundary, Asked::Referral)?;
-        put(body, out);
+        put(&body, out);
         return Some((Rcode::NoError, body.authoritative, body.counts));
     }
     let mut rcode = Rcode::NoError;
@@ -99,7 +97,7 @@ fn behind_question(
     }
     if rcode == Rcode::NoError {
         if let Some(body) = place.body(zone, query.qtype) {
-            put(body, out);
+            put(&body, out);
             return Some((rcode, body.authoritative, body.counts));
         }
         if let Some(rrset) = place.rrset(query.qtype) {
@@ -110,7 +108,7 @@ fn behind_question(
         }
     }
     let body = zone.negative_body()?;
-    let soa = put(body, out);
+    let soa = put(&body, out);
     // Before the TTL stand the owner, which is a pointer unless it is the root, type and class.
     let ttl_at = soa + if zone.apex().len() == 1 { 1 } else { 2 } + 4;
     let ttl = zone.negative_ttl(&place).to_be_bytes();
@@ -145,50 +143,53 @@ pub fn compile(snapshot: &mut Snapshot) {
         snapshot.set_fixed(fixed);
     }
     for (number, owner) in snapshot.to_compile() {
+        let written = write_out(snapshot, owner.wire(), rtype::SRV);
         // So few hosts that all of them are pointed at, whatever the question is.
-        let body = body_of(snapshot, owner.wire(), rtype::SRV);
-        if let Some(body) = body.filter(|body| body.counts[0] <= MOST_HOSTS) {
-            snapshot.set_body(number, body);
+        if let Some(written) = written.filter(|it| it.counts[0] <= MOST_HOSTS) {
+            snapshot.set_body(number, &written.body());
         }
     }
 }
 
 fn compile_fixed(snapshot: &Snapshot) -> Fixed {
-    let mut fixed = Fixed::default();
-    let mut size = 0;
+    let mut draft = FixedDraft::default();
     for zone in snapshot.zones() {
         // Of a type that is nowhere, so that the apex has none of it.
-        let negative = body_of(snapshot, zone.apex(), NOWHERE);
-        let is_soa_alone = |body: &Body| body.counts == [0, 1, 0];
-        fixed.negative.push(negative.filter(is_soa_alone));
+        let negative = write_out(snapshot, zone.apex(), NOWHERE);
+        let negative = negative.as_ref().map(Written::body);
+        let is_soa_alone = |body: &Body<'_>| body.counts == [0, 1, 0];
+        draft.add_zone(negative.filter(is_soa_alone).as_ref());
         for node in zone.zone().tree().nodes() {
-            if size > MOST_FIXED {
+            if draft.size() > MOST_FIXED {
                 break;
             }
-            for (asked, body) in bodies_of(snapshot, zone, node) {
-                size += BESIDE + body.octets.len();
-                let at = (zone.number(), node.index(), asked);
-                fixed.nodes.insert(at, body);
+            for (asked, rtype) in worth_writing(snapshot, zone, node) {
+                if let Some(written) = write_out(snapshot, node.owner(), rtype) {
+                    draft.add_node(zone.number(), node.index(), asked, &written.body());
+                }
             }
         }
     }
-    fixed
+    draft.finish()
 }
 
 /// A type that nobody has: reserved by IANA.
 const NOWHERE: u16 = 65535;
 
-/// The bodies of a static node: of RRsets with names in them, and of a referral.
-fn bodies_of(snapshot: &Snapshot, zone: ServedZone<'_>, node: Node<'_>) -> Vec<(Asked, Body)> {
-    let owner = node.owner();
-    let asked = node.rrsets().filter_map(|rrset| match node.boundary() {
+/// What is compiled of a static node: RRsets with names in them, and a referral.
+fn worth_writing<'s>(
+    snapshot: &'s Snapshot,
+    zone: ServedZone<'s>,
+    node: Node<'s>,
+) -> impl Iterator<Item = (Asked, u16)> + use<'s> {
+    let asked = move |rrset: &Rrset<'_>| match node.boundary() {
         None if is_particular(rrset.rtype) => None,
-        None => layout(rrset.rtype).map(|_| (Asked::Type(rrset.rtype), rrset)),
+        None => Asked::of(rrset.rtype),
         Some(cut) => {
             let is_cut = rrset.rtype == rtype::NS && cut.index() == node.index();
-            (is_cut && zone.is_cut(&cut)).then_some((Asked::Referral, rrset))
+            (is_cut && zone.is_cut(&cut)).then_some(Asked::Referral)
         }
-    });
+    };
     // What a generation gives of its own is not for all of them.
     let moves = |rrset: &Rrset<'_>| {
         let mut hosts = rrset.records().filter_map(|rdata| host(rrset.rtype, rdata));
@@ -198,14 +199,37 @@ fn bodies_of(snapshot: &Snapshot, zone: ServedZone<'_>, node: Node<'_>) -> Vec<(
             zone.is_some_and(|zone| zone.find(&key).is_owned())
         })
     };
-    let fixed = asked.filter(|(_, rrset)| !moves(rrset));
-    fixed
-        .filter_map(|(asked, rrset)| Some((asked, body_of(snapshot, owner, rrset.rtype)?)))
-        .collect()
+    node.rrsets().filter_map(move |rrset| {
+        let asked = asked(&rrset).filter(|_| !moves(&rrset))?;
+        Some((asked, rrset.rtype))
+    })
 }
 
-/// What the engine writes behind the question for `owner` and `rtype`.
-fn body_of(snapshot: &Snapshot, owner: &[u8], rtype: u16) -> Option<Body> {
+/// What the engine wrote behind a question.
+struct Written {
+    base: u8,
+    authoritative: bool,
+    counts: [u16; 3],
+    serial_at: Option<u16>,
+    moving: Vec<[u8; 2]>,
+    octets: Vec<u8>,
+}
+
+impl Written {
+    fn body(&self) -> Body<'_> {
+        Body {
+            base: self.base,
+            authoritative: self.authoritative,
+            counts: self.counts,
+            serial_at: self.serial_at,
+            moving: &self.moving,
+            octets: &self.octets,
+        }
+    }
+}
+
+/// Lets the engine answer the question for `owner` and `rtype`.
+fn write_out(snapshot: &Snapshot, owner: &[u8], rtype: u16) -> Option<Written> {
     let question = [owner, &rtype.to_be_bytes(), &CLASS_IN.to_be_bytes()].concat();
     let query = Query::of_question(&question, owner, rtype, CLASS_IN);
     let answer: Answer<'_> = answer(snapshot, &query);
@@ -218,17 +242,18 @@ fn body_of(snapshot: &Snapshot, owner: &[u8], rtype: u16) -> Option<Body> {
     if cut || !is_plain || out.len() > LONGEST {
         return None;
     }
-    let octets: Box<[u8]> = out.get(start..)?.into();
+    let octets = out.split_off(start);
     let moving = moving.into_iter().map(|at| u16::try_from(at - start));
+    let moving = moving.map(|at| at.map(u16::to_be_bytes));
     let soa = answer.answer.iter().chain(answer.authority.iter());
     let has_serial = soa.last().is_some_and(|entry| entry.serial.is_some());
     let serial_at = has_serial.then(|| octets.len().checked_sub(20)).flatten();
-    Some(Body {
+    Some(Written {
         base: u8::try_from(owner.len()).ok()?,
         authoritative: answer.authoritative,
         counts,
-        moving: moving.collect::<Result<_, _>>().ok()?,
         serial_at: serial_at.and_then(|at| u16::try_from(at).ok()),
+        moving: moving.collect::<Result<_, _>>().ok()?,
         octets,
     })
 }

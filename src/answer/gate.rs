@@ -7,20 +7,46 @@ use super::resolve::{Answer, Rcode};
 use super::{Asker, Standing, Transport};
 use crate::snapshot::Settings;
 
+/// An answer without records.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Settled {
+    rcode: Rcode,
+    over_stream: bool,
+    extended: Option<ExtendedError>,
+}
+
+impl Settled {
+    fn with(rcode: Rcode) -> Settled {
+        Settled {
+            rcode,
+            over_stream: false,
+            extended: None,
+        }
+    }
+
+    /// The way to a stream, where any records may be had.
+    pub(super) fn over_stream() -> Settled {
+        Settled {
+            over_stream: true,
+            ..Settled::with(Rcode::NoError)
+        }
+    }
+
+    /// As the value that is written.
+    pub(super) fn answer<'s>(self) -> Answer<'s> {
+        Answer {
+            over_stream: self.over_stream,
+            extended: self.extended,
+            ..Answer::empty(self.rcode)
+        }
+    }
+}
+
 /// The answer to a message that is no query that reads well.
-pub(super) fn refusal<'s>(rcode: Rcode) -> Answer<'s> {
-    let answer = Answer::empty(rcode);
-    match rcode {
-        Rcode::NotImplemented => answer.because(ExtendedError::NotSupported),
-        Rcode::NoError
-        | Rcode::FormatError
-        | Rcode::ServerFailure
-        | Rcode::NameError
-        | Rcode::NotAuth
-        | Rcode::Refused
-        | Rcode::NameTooLong
-        | Rcode::BadVersion
-        | Rcode::BadCookie => answer,
+pub(super) fn refusal(rcode: Rcode) -> Settled {
+    Settled {
+        extended: (rcode == Rcode::NotImplemented).then_some(ExtendedError::NotSupported),
+        ..Settled::with(rcode)
     }
 }
 
@@ -45,12 +71,12 @@ pub(super) fn standing(cookie: Option<Judged>) -> Standing {
 /// BADCOOKIE would cost honest clients a round trip and nobody else anything. Where a good
 /// cookie is required, both get no more over UDP than they sent: BADCOOKIE with a good one (RFC
 /// 7873 section 5.2.3), or the way to a stream.
-pub(super) fn settled<'s>(
+pub(super) fn settled(
     settings: &Settings,
     query: &Query<'_>,
     cookie: Option<Judged>,
     transport: Transport,
-) -> Option<Answer<'s>> {
+) -> Option<Settled> {
     let is_udp = transport == Transport::Udp;
     if query.question.is_empty() {
         // It asks for a cookie alone (RFC 7873 section 5.4).
@@ -59,18 +85,15 @@ pub(super) fn settled<'s>(
             Some(Proof::Bad) => Rcode::BadCookie,
             None => Rcode::FormatError,
         };
-        return Some(Answer::empty(rcode));
+        return Some(Settled::with(rcode));
     }
     if !is_udp || !settings.cookies.as_ref().is_some_and(|it| it.required) {
         return None;
     }
     match cookie.map(|cookie| cookie.proof) {
         Some(Proof::Good) => None,
-        Some(Proof::FirstContact | Proof::Bad) => Some(Answer::empty(Rcode::BadCookie)),
-        None => Some(Answer {
-            over_stream: true,
-            ..Answer::empty(Rcode::NoError)
-        }),
+        Some(Proof::FirstContact | Proof::Bad) => Some(Settled::with(Rcode::BadCookie)),
+        None => Some(Settled::over_stream()),
     }
 }
 

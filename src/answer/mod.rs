@@ -37,6 +37,7 @@ pub use row::Row;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use self::gate::Settled;
 use crate::snapshot::Snapshot;
 use crate::time::Wall;
 
@@ -104,25 +105,46 @@ pub fn respond_within(
     out: &mut Vec<u8>,
 ) -> Option<Standing> {
     out.clear();
-    let read = read(packet)?;
-    let (query, refused) = match read {
-        Ok(query) => (query, None),
-        Err(Refusal { query, rcode }) => (query, Some(gate::refusal(rcode))),
-    };
+    Some(respond_to(snapshot, &read(packet)?, asker, room, out))
+}
+
+/// [`respond_within`], to a message that has been read.
+pub fn respond_to(
+    snapshot: &Snapshot,
+    read: &Result<Query<'_>, Refusal<'_>>,
+    asker: &Asker,
+    room: usize,
+    out: &mut Vec<u8>,
+) -> Standing {
+    let query = read.as_ref().unwrap_or_else(|refusal| &refusal.query);
     let settings = snapshot.settings();
-    let cookie = gate::judge(settings, &query, asker);
-    let settled = refused.or_else(|| gate::settled(settings, &query, cookie, asker.transport));
-    let opt = gate::opt(settings, &query, cookie, asker);
+    let cookie = gate::judge(settings, query, asker);
+    let settled = match read {
+        Ok(query) => gate::settled(settings, query, cookie, asker.transport),
+        Err(refusal) => Some(gate::refusal(refusal.rcode)),
+    };
+    let opt = gate::opt(settings, query, cookie, asker);
     let client = query.edns.map(|edns| edns.udp_payload);
     let limit = asker.transport.limit(client, settings.udp_payload);
     let limit = limit.saturating_sub(room);
-    let standing = gate::standing(cookie);
-    if settled.is_none() && compiled::write(snapshot, &query, opt.as_ref(), limit, out) {
-        return Some(standing);
+    if settled.is_some() || !compiled::write(snapshot, query, opt.as_ref(), limit, out) {
+        put(snapshot, query, settled, opt.as_ref(), limit, out);
     }
-    let answer = settled.unwrap_or_else(|| answer(snapshot, &query));
-    encode(&query, &answer, opt.as_ref(), limit, out);
-    Some(standing)
+    gate::standing(cookie)
+}
+
+/// Fills `out` with what is `settled`, or with what the engine says.
+#[inline(never)]
+fn put(
+    snapshot: &Snapshot,
+    query: &Query<'_>,
+    settled: Option<Settled>,
+    opt: Option<&Opt<'_>>,
+    limit: usize,
+    out: &mut Vec<u8>,
+) {
+    let answer = settled.map_or_else(|| answer(snapshot, query), Settled::answer);
+    encode(query, &answer, opt, limit, out);
 }
 
 /// Fills `out` with the way to a stream in place of the response to `packet`: TC, no records, and
@@ -138,10 +160,7 @@ pub fn slip(snapshot: &Snapshot, packet: &[u8], asker: &Asker, out: &mut Vec<u8>
     let settings = snapshot.settings();
     let cookie = gate::judge(settings, &query, asker);
     let opt = gate::opt(settings, &query, cookie, asker).map(|opt| Opt { nsid: None, ..opt });
-    let answer = Answer {
-        over_stream: true,
-        ..Answer::empty(Rcode::NoError)
-    };
+    let answer = Settled::over_stream().answer();
     encode(&query, &answer, opt.as_ref(), 512, out);
     true
 }

@@ -26,6 +26,8 @@ pub struct Query<'p> {
     pub qclass: u16,
     /// The OPT record, if there is one.
     pub edns: Option<Edns<'p>>,
+    /// Whether a TSIG record stands somewhere in it.
+    pub has_tsig: bool,
 }
 
 /// A message that gets an error and no lookup.
@@ -52,6 +54,7 @@ impl Query<'_> {
             qtype,
             qclass,
             edns: None,
+            has_tsig: false,
         }
     }
 
@@ -91,6 +94,7 @@ pub fn read(packet: &[u8]) -> Option<Result<Query<'_>, Refusal<'_>>> {
         qtype: 0,
         qclass: 0,
         edns: None,
+        has_tsig: false,
     };
     let result = read_body(&mut query, body);
     Some(match result {
@@ -129,11 +133,14 @@ fn read_sections<'p>(query: &mut Query<'p>, body: &'p [u8]) -> Result<(), Rcode>
         _ => return Err(Rcode::FormatError),
     }
     for _ in 0..u32::from(query.count(1)) + u32::from(query.count(2)) {
-        rest = Fixed::read(rest).ok_or(Rcode::FormatError)?.2;
+        let (_, fixed, after) = Fixed::read(rest).ok_or(Rcode::FormatError)?;
+        rest = after;
+        query.has_tsig |= fixed.rtype == rtype::TSIG;
     }
     for _ in 0..query.count(3) {
         let (name, fixed, after) = Fixed::read(rest).ok_or(Rcode::FormatError)?;
         rest = after;
+        query.has_tsig |= fixed.rtype == rtype::TSIG;
         if fixed.rtype == rtype::OPT {
             // RFC 6891 section 6.1.1: one OPT, owned by the root.
             if query.edns.is_some() || name != [0] {

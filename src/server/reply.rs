@@ -3,17 +3,16 @@
 
 use super::counters::Tally;
 use super::seen::Asked;
-use crate::answer::{Asker, Standing, Transport, is_notify, respond_within, take_notify};
+use crate::answer::{
+    Asker, Query, Refusal, Standing, Transport, is_notify, read, respond_to, take_notify,
+};
 use crate::history::Difference;
 use crate::snapshot::{ServedZone, Snapshot};
-use crate::transfer::{
-    Kind, Plan, TransferRequest, admit, plan, question_type, write, write_error,
-};
+use crate::transfer::{Kind, Plan, TransferRequest, admit, plan, write, write_error};
 use crate::tsig::{Request, read_request};
+use crate::zone::Name;
 use crate::zone::rdata::rtype;
-use crate::zone::{Name, skip_name};
 
-const HEADER: usize = 12;
 /// Over UDP, changes that take so many times what fits are not put together.
 const HOPELESS: usize = 4;
 
@@ -29,24 +28,29 @@ pub(super) fn reply(
 ) -> Option<Standing> {
     out.clear();
     // A response gets none, whatever its signature.
-    let is_response = message.get(2).is_none_or(|flags| flags & 0x80 != 0);
+    let read = read(message)?;
     let exchange = Exchange {
         snapshot,
         asker,
         tally,
     };
-    if is_response {
-        return respond_within(snapshot, message, asker, 0, out);
-    }
-    match read_request(message, snapshot.keys(), asker.now) {
-        Request::Plain => exchange.answer(message, None, less, out),
+    // Only what read well is known to have no signature.
+    let is_plain = read.is_ok_and(|query| !query.has_tsig);
+    let request = match is_plain {
+        true => Request::Plain,
+        false => read_request(message, snapshot.keys(), asker.now),
+    };
+    match request {
+        Request::Plain => exchange.answer(message, &read, None, less, out),
         Request::Rejected(rejection) => {
             rejection.write(message, asker.now, out);
             Some(Standing::Unknown)
         }
         Request::Signed(mut signed) => {
             let (key, room) = (signed.signer.key().name().clone(), signed.signer.room());
-            exchange.answer(&signed.message, Some(&key), room + less, out)?;
+            let message = &signed.message;
+            let read = self::read(message)?;
+            exchange.answer(message, &read, Some(&key), room + less, out)?;
             signed.signer.sign(out, asker.now);
             // Whoever has the key is asked for nothing else.
             Some(Standing::Proven)
@@ -65,6 +69,7 @@ impl Exchange<'_> {
     fn answer(
         &self,
         message: &[u8],
+        read: &Result<Query<'_>, Refusal<'_>>,
         key: Option<&Name>,
         room: usize,
         out: &mut Vec<u8>,
@@ -76,20 +81,21 @@ impl Exchange<'_> {
             }
             return (!out.is_empty()).then_some(Standing::Unknown);
         }
-        match question_type(message) {
-            Some(rtype::IXFR) if self.asker.transport == Transport::Udp => {
+        let query = read.as_ref().unwrap_or_else(|refusal| &refusal.query);
+        match query.qtype {
+            _ if query.opcode() != 0 => {}
+            rtype::IXFR if self.asker.transport == Transport::Udp => {
                 self.changes(message, key, room, out);
                 return Some(Standing::Unknown);
             }
-            Some(rtype::SOA) if self.snapshot.has_targets() => self.note_soa(message),
+            rtype::SOA if self.snapshot.has_targets() => self.note_soa(query.qname),
             _ => {}
         }
-        respond_within(self.snapshot, message, self.asker, room, out)
+        Some(respond_to(self.snapshot, read, self.asker, room, out))
     }
 
-    fn note_soa(&self, message: &[u8]) {
-        let qname = skip_name(message, HEADER).and_then(|end| message.get(HEADER..end));
-        if let Some(Ok(name)) = qname.map(Name::from_wire)
+    fn note_soa(&self, qname: &[u8]) {
+        if let Ok(name) = Name::from_wire(qname)
             && let Some(zone) = self.snapshot.zone(&name)
         {
             let Asker { client, now, .. } = *self.asker;

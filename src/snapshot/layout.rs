@@ -18,6 +18,9 @@ use crate::tsig::Keys;
 use crate::zone::rdata::{rtype, soa_numbers};
 use crate::zone::{Key, Name, Node, Record, Tree, Zone};
 
+/// The second cache of a processor of today has one or two MiB, and others use it too.
+const LARGE: usize = 1 << 20;
+
 /// What generations of one configuration share.
 #[derive(Debug)]
 pub(super) struct Layout {
@@ -25,6 +28,7 @@ pub(super) struct Layout {
     pub(super) keys: Arc<Keys>,
     /// In canonical order of their origins.
     pub(super) zones: Vec<LaidZone>,
+    pub(super) has_large_zones: bool,
     apexes: Apexes,
     pub(super) services: Vec<LaidService>,
     pub(super) servers: BTreeMap<ServerName, LaidServer>,
@@ -115,6 +119,11 @@ impl Layout {
 }
 
 impl LaidZone {
+    /// Whether the zone is larger than what a processor keeps near for one thread.
+    pub(super) fn is_large(&self) -> bool {
+        self.zone.tree().size() > LARGE
+    }
+
     fn new(zone: &Arc<Zone>) -> LaidZone {
         let soa = zone.soa();
         let numbers = soa.and_then(|soa| soa.records().next().and_then(soa_numbers));
@@ -174,6 +183,7 @@ impl Builder {
             layout: Layout {
                 settings: Arc::clone(&spec.settings),
                 keys: Arc::default(),
+                has_large_zones: zones.iter().any(LaidZone::is_large),
                 apexes: Apexes::of(zones.iter().map(|zone| zone.zone.origin())),
                 zones,
                 services: services.collect(),

@@ -22,7 +22,7 @@ mod sets;
 mod settings;
 mod spec;
 
-pub use compiled::{Asked, Body, Compiled, Fixed};
+pub use compiled::{Asked, Body, Compiled, Fixed, FixedDraft};
 pub use guard::GuardViolation;
 pub use replication::{Network, NetworkError, Permit, Replication, Target};
 pub use served::{Place, ServedZone, Source};
@@ -132,7 +132,7 @@ impl Snapshot {
 
     /// The bodies of sets that are still right among the new `sets`: all addresses are as they
     /// were, and the set is.
-    fn still_compiled(&self, sets: &[Arc<LiveSet>]) -> Vec<Option<Arc<Body>>> {
+    fn still_compiled(&self, sets: &[Arc<LiveSet>]) -> Vec<Option<Arc<[u8]>>> {
         let kinds = self.layout.sets.iter();
         let pairs = kinds.zip(self.sets.iter().zip(sets));
         let mut moved = pairs.filter(|(_, (before, set))| !Arc::ptr_eq(before, set));
@@ -164,7 +164,7 @@ impl Snapshot {
     /// Whether the static data is compiled.
     #[must_use]
     pub fn has_fixed(&self) -> bool {
-        self.compiled.fixed.negative.len() == self.layout.zones.len()
+        self.compiled.fixed.zones() == self.layout.zones.len()
     }
 
     /// Takes what static data is answered with.
@@ -173,11 +173,12 @@ impl Snapshot {
     }
 
     /// Takes what a set is answered with.
-    pub fn set_body(&mut self, number: usize, body: Body) {
+    pub fn set_body(&mut self, number: usize, body: &Body<'_>) {
         let bodies = &mut self.compiled.sets;
         bodies.resize(self.sets.len(), None);
-        if let Some(place) = bodies.get_mut(number) {
-            *place = Some(Arc::new(body));
+        let mut packed = Vec::new();
+        if let (Some(place), Some(())) = (bodies.get_mut(number), body.pack(&mut packed)) {
+            *place = Some(packed.into());
         }
     }
 
@@ -252,6 +253,12 @@ impl Snapshot {
     #[must_use]
     pub fn has_targets(&self) -> bool {
         self.has_targets
+    }
+
+    /// Whether there is a zone that is larger than the caches of a processor.
+    #[must_use]
+    pub fn has_large_zones(&self) -> bool {
+        self.layout.has_large_zones
     }
 
     /// The zone that a name lies in: the deepest of those whose apex is at or above it.

@@ -11,7 +11,7 @@ use super::{Replication, Snapshot};
 use crate::history::{Difference, FixedChanges, Layers, WireRecord, write_record};
 use crate::ids::Serial;
 use crate::zone::rdata::{rtype, soa_with_serial};
-use crate::zone::{Found, Key, Name, Node, Rrset, Zone};
+use crate::zone::{Key, Name, Node, Rrset, Zone};
 
 /// A zone of a snapshot.
 #[derive(Clone, Copy, Debug)]
@@ -71,11 +71,11 @@ impl<'s> Place<'s> {
 
     /// The compiled answer to a question for a type here, if there is one.
     #[must_use]
-    pub fn body(&self, zone: ServedZone<'s>, rtype: u16) -> Option<&'s Body> {
-        let compiled = &self.snapshot.compiled;
+    pub fn body(&self, zone: ServedZone<'s>, rtype: u16) -> Option<Body<'s>> {
+        let sets = &self.snapshot.compiled.sets;
         match self.owned.and_then(|node| set_at(&node, rtype)) {
-            Some(number) => compiled.sets.get(number)?.as_deref(),
-            None => zone.body(&self.fixed?, Asked::Type(rtype)),
+            Some(number) => Body::unpack(sets.get(number)?.as_deref()?),
+            None => zone.body(&self.fixed?, Asked::of(rtype)?),
         }
     }
 
@@ -135,16 +135,15 @@ impl<'s> ServedZone<'s> {
 
     /// What is compiled of a static node.
     #[must_use]
-    pub fn body(self, node: &Node<'_>, asked: Asked) -> Option<&'s Body> {
+    pub fn body(self, node: &Node<'_>, asked: Asked) -> Option<Body<'s>> {
         let fixed = &self.snapshot.compiled.fixed;
-        fixed.nodes.get(&(self.at, node.index(), asked))
+        fixed.node(self.at, node.index(), asked)
     }
 
     /// The compiled SOA of a negative answer, whose TTL is that of the record.
     #[must_use]
-    pub fn negative_body(self) -> Option<&'s Body> {
-        let fixed = &self.snapshot.compiled.fixed;
-        fixed.negative.get(self.at)?.as_ref()
+    pub fn negative_body(self) -> Option<Body<'s>> {
+        self.snapshot.compiled.fixed.negative(self.at)
     }
 
     /// The primaries of a zone that is transferred; none for a zone of our own.
@@ -250,7 +249,9 @@ impl<'s> ServedZone<'s> {
     #[must_use]
     pub fn serial(self) -> Serial {
         let serial = self.snapshot.serials.get(self.at);
-        serial.copied().unwrap_or(self.laid.zone.file_serial())
+        serial
+            .copied()
+            .unwrap_or_else(|| self.laid.zone.file_serial())
     }
 
     /// The SOA with the serial of its file: see [`ServedZone::serial`].
@@ -270,32 +271,59 @@ impl<'s> ServedZone<'s> {
     /// Looks a name up: in the static data and among the owned names.
     #[must_use]
     pub fn find(self, key: &Key) -> Place<'s> {
-        let fixed = self.laid.zone.tree().find(key);
-        let owned = match &self.laid.owned {
-            // Of a name that exists, nothing above it is asked for.
-            Some(owned) if fixed.exact => Found {
-                node: owned.get(key),
-                labels: fixed.labels,
-                exact: false,
-            },
-            Some(owned) => owned.find(key),
-            None => Found {
-                node: None,
-                labels: 0,
-                exact: false,
-            },
+        let tree = self.laid.zone.tree();
+        let owned = self.laid.owned.as_ref();
+        let (fixed_here, owned_here) = (tree.get(key), owned.and_then(|owned| owned.get(key)));
+        if fixed_here.is_some() || owned_here.is_some() {
+            return Place {
+                exact: true,
+                encloser: key.labels(),
+                // No owned name is a cut, and none stands below one.
+                boundary: fixed_here.and_then(|node| node.boundary()),
+                snapshot: self.snapshot,
+                fixed: fixed_here,
+                owned: owned_here,
+            };
+        }
+        let fixed = tree.closest_encloser(key);
+        let owned = owned.and_then(|owned| owned.closest_encloser(key));
+        let labels = |found: &Option<(Node<'_>, usize)>| found.map_or(0, |(_, labels)| labels);
+        let encloser = labels(&fixed).max(labels(&owned));
+        let at_encloser = |found: Option<(Node<'s>, usize)>| {
+            let node = found.filter(|(_, labels)| *labels == encloser);
+            node.map(|(node, _)| node)
         };
-        let encloser = fixed.labels.max(owned.labels);
-        let at_encloser = |found: Found<'s>| found.node.filter(|_| found.labels == encloser);
         Place {
-            exact: fixed.exact || owned.exact,
+            exact: false,
             encloser,
-            // No owned name is a cut, and none stands below one.
-            boundary: fixed.node.and_then(|node| node.boundary()),
+            boundary: fixed.and_then(|(node, _)| node.boundary()),
             snapshot: self.snapshot,
             fixed: at_encloser(fixed),
             owned: at_encloser(owned),
         }
+    }
+
+    /// Whether the zone is larger than the caches of a processor.
+    #[must_use]
+    pub fn is_large(self) -> bool {
+        self.laid.is_large()
+    }
+
+    /// Looks at what [`ServedZone::find`] reads first for a name with this hash.
+    pub fn touch_slot(self, hash: u64) {
+        self.laid.zone.tree().touch_slot(hash);
+    }
+
+    /// Looks at the static node that it reads then.
+    #[must_use]
+    pub fn touch_node(self, hash: u64) -> Option<Node<'s>> {
+        self.laid.zone.tree().touch_node(hash)
+    }
+
+    /// Looks at what [`ServedZone::body`] reads first.
+    pub fn touch_body_slot(self, node: &Node<'_>, asked: Asked) {
+        let fixed = &self.snapshot.compiled.fixed;
+        fixed.touch_slot(self.at, node.index(), asked);
     }
 
     /// Whether a boundary of this zone is a cut. One wins over a DNAME beside it: what stands

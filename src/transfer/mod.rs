@@ -23,7 +23,7 @@ mod request;
 
 pub use pack::{Stopped, write, write_error};
 pub use plan::{Denial, Plan, admit, is_small, plan};
-pub use request::{Kind, TransferRequest, is_request, question_type};
+pub use request::{Kind, TransferRequest, is_request};
 
 #[cfg(test)]
 mod tests;

@@ -33,8 +33,7 @@ pub enum Kind {
 }
 
 /// The type in the question of a message, if it is a plain query.
-#[must_use]
-pub fn question_type(message: &[u8]) -> Option<u16> {
+fn question_type(message: &[u8]) -> Option<u16> {
     // QR and the opcode are zero, and there is a question.
     if message.get(2)? & 0xf8 != 0 || message.get(4..6)? == [0, 0] {
         return None;

@@ -6,6 +6,7 @@
 
 use foldhash::quality::FixedState;
 use std::hash::BuildHasher;
+use std::hint::black_box;
 
 use super::name::MAX_WIRE;
 
@@ -30,9 +31,9 @@ pub struct Index {
 
 /// What the index says of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Seen {
-    /// It stands here.
-    At(u32),
+pub enum Seen<T> {
+    /// It is this.
+    At(T),
     /// It does not exist.
     Nowhere,
     /// It may be one of those that were left out.
@@ -83,17 +84,25 @@ impl Index {
         }
     }
 
-    /// The place with this hash for which `is_it` holds.
+    /// What `read` makes of the first place with this hash that it takes for the name.
     #[must_use]
-    pub fn get(&self, hash: u64, is_it: impl Fn(u32) -> bool) -> Seen {
-        let (home, tag) = self.home(hash);
-        let (before, from) = self.slots.split_at(home);
-        for slot in from.iter().chain(before).take(REACH) {
+    pub fn get<T>(&self, hash: u64, read: impl Fn(u32) -> Option<T>) -> Seen<T> {
+        let (mut at, tag) = self.home(hash);
+        for _ in 0..REACH.min(self.slots.len()) {
+            let Some(slot) = self.slots.get(at) else {
+                break;
+            };
             if slot.place == EMPTY {
                 return Seen::Nowhere;
             }
-            if slot.tag == tag && is_it(slot.place) {
-                return Seen::At(slot.place);
+            if slot.tag == tag
+                && let Some(found) = read(slot.place)
+            {
+                return Seen::At(found);
+            }
+            at += 1;
+            if at == self.slots.len() {
+                at = 0;
             }
         }
         if self.is_complete {
@@ -103,11 +112,26 @@ impl Index {
         }
     }
 
+    /// The place of the first name with this hash: nearly always of the only one.
+    pub(super) fn first(&self, hash: u64) -> Option<u32> {
+        match self.get(hash, Some) {
+            Seen::At(place) => Some(place),
+            Seen::Nowhere | Seen::Perhaps => None,
+        }
+    }
+
+    /// Reads the slot at which the search for this hash begins.
+    pub fn touch(&self, hash: u64) {
+        let (home, _) = self.home(hash);
+        black_box(self.slots.get(home).map(|slot| slot.place));
+    }
+
     /// The slot where a hash belongs, and its tag: the upper half of the hash, spread over the
     /// table, and the lower half.
     fn home(&self, hash: u64) -> (usize, u32) {
         let (upper, lower) = (hash >> 32, hash & u64::from(u32::MAX));
-        let home = (u128::from(upper) * self.slots.len() as u128) >> 32;
+        // There are fewer slots than 2³², for each has a place of 32 bits.
+        let home = upper.wrapping_mul(self.slots.len() as u64) >> 32;
         (
             usize::try_from(home).unwrap_or(0),
             u32::try_from(lower).unwrap_or(0),
@@ -125,6 +149,10 @@ impl Index {
 mod tests {
     use super::*;
 
+    fn only(wanted: u32) -> impl Fn(u32) -> Option<u32> {
+        move |place| (place == wanted).then_some(place)
+    }
+
     #[test]
     fn every_name_is_found_and_no_other() {
         for count in [0u32, 1, 2, 3, 1000] {
@@ -137,7 +165,7 @@ mod tests {
                 } else {
                     Seen::Nowhere
                 };
-                assert_eq!(index.get(names(at), |place| place == at), expected);
+                assert_eq!(index.get(names(at), only(at)), expected);
             }
         }
     }
@@ -147,9 +175,9 @@ mod tests {
         let count = u32::try_from(REACH).unwrap() + 5;
         let same: Vec<(u64, u32)> = (0..count).map(|at| (7, at)).collect();
         let index = Index::build(same.into_iter());
-        assert_eq!(index.get(7, |place| place == 3), Seen::At(3));
-        assert_eq!(index.get(7, |place| place == count - 1), Seen::Perhaps);
+        assert_eq!(index.get(7, only(3)), Seen::At(3));
+        assert_eq!(index.get(7, only(count - 1)), Seen::Perhaps);
         let elsewhere = u64::from(u32::MAX) << 32;
-        assert_eq!(index.get(elsewhere, |_| false), Seen::Nowhere);
+        assert_eq!(index.get(elsewhere, only(3)), Seen::Nowhere);
     }
 }

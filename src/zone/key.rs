@@ -7,15 +7,18 @@ use super::name::{MAX_WIRE, is_below};
 const MAX_SORTED: usize = 2 * MAX_WIRE;
 /// A name has at most so many labels beside the root's.
 pub(super) const MAX_LABELS: usize = MAX_WIRE / 2;
+/// Names are put into lower case in steps of so many octets, and have room for whole ones.
+const STEP: usize = 16;
+const ROOM: usize = MAX_WIRE.next_multiple_of(STEP);
 
-/// A name as it is looked up: its wire format in lower case, where its labels begin, and its
-/// hash. It lives on the stack, for every query makes one.
+/// A name as it is looked up: its wire format in lower case, and its hash. It lives on the stack,
+/// for every query makes one.
 #[derive(Clone, Debug)]
 pub struct Key {
-    wire: [u8; MAX_WIRE],
+    wire: [u8; ROOM],
     /// 0 for the key of nothing.
     length: usize,
-    starts: LabelStarts,
+    labels: usize,
     hash: u64,
 }
 
@@ -23,31 +26,42 @@ impl Key {
     /// The key of a name in wire format. Octets that are no name give the key of what of them
     /// is.
     #[must_use]
+    #[inline]
     pub fn of_wire(wire: &[u8]) -> Key {
-        let starts = LabelStarts::of(wire);
         let mut key = Key {
-            wire: [0; MAX_WIRE],
-            // The root's octet is there: the array is of zeros.
-            length: (starts.end() + 1).min(MAX_WIRE),
+            wire: [0; ROOM],
+            length: 0,
+            labels: 0,
             hash: 0,
-            starts,
         };
-        let end = key.starts.end();
-        if let (Some(room), Some(labels)) = (key.wire.get_mut(..end), wire.get(..end)) {
-            // Length octets are at most 63 and so never letters.
-            room.copy_from_slice(labels);
-            room.make_ascii_lowercase();
-        }
-        key.hash = index::hash(key.wire());
+        key.read(wire);
         key
+    }
+
+    /// Makes the key of nothing that of a name: in its place, for a key is dear to copy.
+    fn read(&mut self, wire: &[u8]) {
+        let (labels, end) = extent(wire);
+        if let (Some(room), Some(labels)) = (self.wire.get_mut(..end), wire.get(..end)) {
+            room.copy_from_slice(labels);
+        }
+        // Length octets are at most 63 and so never letters. What is behind the name is zero: whole
+        // steps may go past its end.
+        let steps = self.wire.as_chunks_mut::<STEP>().0.iter_mut();
+        for step in steps.take(end.div_ceil(STEP)) {
+            step.make_ascii_lowercase();
+        }
+        self.labels = labels;
+        // The root's octet is there: the array was of zeros.
+        self.length = end + 1;
+        self.hash = index::hash(self.wire());
     }
 
     /// The key of nothing: even the root has a wire format of one octet.
     fn of_nothing() -> Key {
         Key {
-            wire: [0; MAX_WIRE],
+            wire: [0; ROOM],
             length: 0,
-            starts: LabelStarts::of(&[]),
+            labels: 0,
             hash: index::hash(&[]),
         }
     }
@@ -61,20 +75,29 @@ impl Key {
     /// How many labels it has, without the root's.
     #[must_use]
     pub fn labels(&self) -> usize {
-        self.starts.count()
+        self.labels
     }
 
     /// The ancestor of so many labels, in wire format and lower case; the name itself if it has
     /// no more.
     #[must_use]
     pub fn suffix(&self, labels: usize) -> &[u8] {
-        self.wire().get(self.starts.suffix(labels)..).unwrap_or(&[])
+        let mut rest = self.wire();
+        for _ in labels..self.labels {
+            let length = rest.first().map_or(0, |length| usize::from(*length));
+            rest = rest.get(1 + length..).unwrap_or(&[]);
+        }
+        rest
     }
 
-    /// The hash of [`Key::suffix`].
+    /// [`Key::suffix`] and its hash.
     #[must_use]
-    pub fn suffix_hash(&self, labels: usize) -> u64 {
-        index::hash(self.suffix(labels))
+    pub fn suffix_and_hash(&self, labels: usize) -> (&[u8], u64) {
+        if labels >= self.labels {
+            return (self.wire(), self.hash);
+        }
+        let suffix = self.suffix(labels);
+        (suffix, index::hash(suffix))
     }
 
     /// The hash of the name.
@@ -165,6 +188,22 @@ impl SortKey {
     }
 }
 
+/// How many labels a name in wire format has, or what of it is a name, and where its root's octet
+/// stands.
+fn extent(wire: &[u8]) -> (usize, usize) {
+    let (mut labels, mut end) = (0, 0);
+    while let Some(&length) = wire.get(end) {
+        let next = end + 1 + usize::from(length);
+        // The root's octet follows at `next`, so a name's labels end before its last octet.
+        if length == 0 || next > wire.len() || next >= MAX_WIRE {
+            break;
+        }
+        labels += 1;
+        end = next;
+    }
+    (labels, end)
+}
+
 /// Where the labels of a name begin, from the left, without the root's.
 #[derive(Clone, Debug)]
 pub(super) struct LabelStarts {
@@ -176,26 +215,14 @@ pub(super) struct LabelStarts {
 impl LabelStarts {
     /// Those of a name in wire format, or of what of it is a name.
     pub(super) fn of(wire: &[u8]) -> LabelStarts {
-        let mut found = LabelStarts {
-            starts: [0; MAX_LABELS + 1],
-            count: 0,
-            end: 0,
-        };
-        while let Some(&length) = wire.get(found.end) {
-            let next = found.end + 1 + usize::from(length);
-            // The root's octet follows at `next`, so a name's labels end before its last octet.
-            if length == 0 || next > wire.len() || next >= MAX_WIRE {
-                break;
-            }
-            if let (Some(start), Ok(at)) =
-                (found.starts.get_mut(found.count), u8::try_from(found.end))
-            {
-                *start = at;
-                found.count += 1;
-            }
-            found.end = next;
+        let (count, end) = extent(wire);
+        let mut starts = [0; MAX_LABELS + 1];
+        let mut at = 0;
+        for start in starts.iter_mut().take(count) {
+            *start = u8::try_from(at).unwrap_or(0);
+            at += 1 + wire.get(at).map_or(0, |length| usize::from(*length));
         }
-        found
+        LabelStarts { starts, count, end }
     }
 
     pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = usize> {
@@ -206,11 +233,6 @@ impl LabelStarts {
     /// How many labels there are.
     pub(super) fn count(&self) -> usize {
         self.count
-    }
-
-    /// Where the root's octet stands.
-    pub(super) fn end(&self) -> usize {
-        self.end
     }
 
     /// Where the ancestor of `labels` labels begins; the name itself if it has no more.
