@@ -61,9 +61,17 @@ struct Outbox {
 
 /// What was received in one call.
 pub(super) struct Datagrams<'a> {
-    wildcard: bool,
-    received: MultiResults<'a, SockaddrStorage>,
+    count: usize,
+    queries: [Option<Received<'a>>; BATCH],
     outbox: &'a mut Outbox,
+}
+
+/// A datagram that may be answered.
+struct Received<'a> {
+    query: &'a [u8],
+    from: SockaddrStorage,
+    client: IpAddr,
+    asked: Option<Asked>,
 }
 
 impl Batch {
@@ -109,11 +117,11 @@ impl Batch {
             array::from_fn(|_| [IoSliceMut::new(buffers.next().unwrap_or_default())]);
         let flags = MsgFlags::MSG_DONTWAIT;
         let received = recvmmsg(socket, &mut self.inbound, slices.iter_mut(), flags, None)?;
-        Ok(answer(Datagrams {
-            wildcard: self.wildcard,
+        Ok(answer(Datagrams::of(
             received,
-            outbox: &mut self.outbox,
-        }))
+            self.wildcard,
+            &mut self.outbox,
+        )))
     }
 
     /// Sends answers from the `first` on, in one call: those next to each other that leave from
@@ -164,40 +172,62 @@ impl Outbox {
     }
 }
 
-impl Datagrams<'_> {
-    /// Calls `answer(query, client, out)` for each whole datagram and keeps the answers for which
-    /// it returns `true`. Returns how many datagrams there were, those too long for a query too.
+impl<'a> Datagrams<'a> {
+    fn of(
+        mut received: MultiResults<'a, SockaddrStorage>,
+        wildcard: bool,
+        outbox: &'a mut Outbox,
+    ) -> Datagrams<'a> {
+        let mut count = 0;
+        let queries = array::from_fn(|_| {
+            let datagram = received.next()?;
+            count += 1;
+            read(&datagram, wildcard)
+        });
+        Datagrams {
+            count,
+            queries,
+            outbox,
+        }
+    }
+
+    /// The queries.
+    pub(super) fn queries(&self) -> impl Iterator<Item = &'a [u8]> {
+        self.queries.iter().flatten().map(|received| received.query)
+    }
+
+    /// Calls `answer(query, client, out)` for each query and keeps the answers for which it returns
+    /// `true`. Returns how many datagrams there were, those that are no queries too.
     pub(super) fn answer_each(
         self,
         mut answer: impl FnMut(&[u8], IpAddr, &mut Vec<u8>) -> bool,
     ) -> usize {
-        let Datagrams {
-            wildcard,
-            received,
-            outbox,
-        } = self;
-        let mut count = 0;
-        for datagram in received {
-            count += 1;
-            let Some((from, client)) = datagram.address.and_then(who_can_be_answered) else {
-                continue;
-            };
-            if datagram.flags.contains(MsgFlags::MSG_TRUNC) {
-                continue;
-            }
-            let asked = asked(&datagram);
-            if wildcard && asked.is_none() {
-                // An answer from another address than the one asked would be thrown away.
-                continue;
-            }
-            let query = datagram.iovs().next().unwrap_or_default();
-            if answer(query, client, &mut outbox.messages[outbox.to.len()]) {
-                outbox.to.push(Some(from));
-                outbox.asked.push(asked);
+        let outbox = self.outbox;
+        for received in self.queries.into_iter().flatten() {
+            let out = &mut outbox.messages[outbox.to.len()];
+            if answer(received.query, received.client, out) {
+                outbox.to.push(Some(received.from));
+                outbox.asked.push(received.asked);
             }
         }
-        count
+        self.count
     }
+}
+
+/// What is needed of a datagram to answer it; `None` if it is too long for a query, or nobody would
+/// take the answer.
+fn read<'a>(datagram: &RecvMsg<'a, 'a, SockaddrStorage>, wildcard: bool) -> Option<Received<'a>> {
+    let (from, client) = datagram.address.and_then(who_can_be_answered)?;
+    let asked = asked(datagram);
+    // An answer from another address than the one asked would be thrown away.
+    let is_known = asked.is_some() || !wildcard;
+    let is_whole = !datagram.flags.contains(MsgFlags::MSG_TRUNC);
+    (is_whole && is_known).then(|| Received {
+        query: datagram.iovs().next().unwrap_or_default(),
+        from,
+        client,
+        asked,
+    })
 }
 
 /// The source of a datagram in both its forms, if an answer to it makes sense.

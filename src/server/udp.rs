@@ -18,7 +18,7 @@ use super::answer_datagram;
 use super::batch::{BATCH, Batch};
 use super::counters::{Tally, bump};
 use super::limiter::Guard;
-use crate::answer::{Asker, Transport};
+use crate::answer::{Asker, Transport, bring_near};
 use crate::clock;
 use crate::snapshot::Snapshot;
 use crate::time::Mono;
@@ -87,6 +87,7 @@ impl Worker {
             let now = clock::wall();
             begun = clock::mono();
             guard.begin(begun);
+            bring_near(&snapshot, datagrams.queries());
             datagrams.answer_each(|query, client, out| {
                 let asker = Asker {
                     transport: Transport::Udp,
