@@ -5,6 +5,8 @@
 
 #[path = "failover/at_work.rs"]
 mod at_work;
+#[path = "failover/caches.rs"]
+mod caches;
 #[path = "failover/dice.rs"]
 mod dice;
 #[path = "failover/exhaustive.rs"]

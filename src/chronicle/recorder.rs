@@ -39,7 +39,7 @@ impl Recorder {
             // Whether secondaries follow stands in the task that waits for them.
             Input::Secondaries { .. }
             | Input::HookEnded { .. }
-            | Input::Policy(_)
+            | Input::Policy { .. }
             | Input::TimePassed => None,
         }
     }

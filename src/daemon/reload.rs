@@ -1,5 +1,7 @@
 //! Taking a new configuration: all of it, or nothing.
 
+use std::collections::BTreeSet;
+
 use super::DaemonError;
 use super::core::Core;
 use super::histories::Prepared;
@@ -10,6 +12,7 @@ use crate::chronicle::Entry;
 use crate::clock;
 use crate::config::{self, Config, Problems, Warning};
 use crate::failover::Input;
+use crate::ids::ServiceName;
 use crate::snapshot::Snapshot;
 use crate::telemetry;
 
@@ -95,7 +98,11 @@ impl Core {
             .admit(&config.policy)
             .map_err(|refusal| refusal.to_string())?;
         let mut engine = self.engine.clone();
-        engine.handle(clock::now(), Input::Policy(Box::new(config.policy.clone())));
+        let input = Input::Policy {
+            policy: Box::new(config.policy.clone()),
+            changed: services_with_other_records(&self.config, &config),
+        };
+        engine.handle(clock::now(), input);
         let published = publications(&engine);
         let followed = self.secondaries.reconfigured(&config, clock::now())?;
         let ground = Ground::new(&config, &followed);
@@ -122,4 +129,15 @@ impl Core {
         self.held.clear();
         Ok(())
     }
+}
+
+/// The services that are in both configurations and own other records in the second, or these at
+/// other ports.
+fn services_with_other_records(before: &Config, after: &Config) -> BTreeSet<ServiceName> {
+    let known = before.records.iter();
+    let differs = known.filter(|(name, records)| {
+        let next = after.records.get(*name);
+        next.is_some_and(|next| next != *records)
+    });
+    differs.map(|(name, _)| name.clone()).collect()
 }

@@ -192,7 +192,7 @@ impl Engine {
 
     /// Publishes the order behind the active pool, the servers inside the pools and the TTL,
     /// if they changed.
-    fn publish_order(
+    pub(super) fn publish_order(
         &mut self,
         now: Now,
         name: &ServiceName,

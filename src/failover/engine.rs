@@ -15,7 +15,7 @@
 //! - A task recorded as done is never started again.
 //! - While frozen or isolated no step begins.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
@@ -59,7 +59,12 @@ pub enum Input {
         seen: Vec<(String, bool)>,
     },
     /// A new policy, that [`Engine::admit`] has admitted.
-    Policy(Box<Policy>),
+    Policy {
+        /// The policy.
+        policy: Box<Policy>,
+        /// The services whose records change in what no policy says: their owners, their ports.
+        changed: BTreeSet<ServiceName>,
+    },
     /// The store works, or fails.
     Store {
         /// Whether it works.
@@ -173,7 +178,7 @@ impl Engine {
                 asked,
                 seen,
             } => self.saw_secondaries(&service, asked, seen),
-            Input::Policy(policy) => self.adopt(now, *policy),
+            Input::Policy { policy, changed } => self.adopt(now, *policy, &changed),
             Input::Store { works } => {
                 self.store_works = works;
                 self.stirred = true;

@@ -63,6 +63,9 @@ impl Engine {
                 state.tense_until = Some(now.mono);
             }
             state.resume_ttl(&service, now);
+            if !fresh {
+                state.resume_caches(&service, now);
+            }
             if let Some(operation) = &mut state.memory.operation {
                 lose_runs(operation, now);
             }
@@ -164,6 +167,9 @@ impl Engine {
         };
         self.refresh_beliefs(now);
         if let Some(state) = self.services.get_mut(name) {
+            if !state.memory.published.ranking.pools.is_empty() {
+                state.outdate(now);
+            }
             let published = &mut state.memory.published.ranking;
             published
                 .pools
@@ -241,25 +247,32 @@ impl Engine {
         Ok(())
     }
 
-    /// Takes an admitted policy.
-    pub(super) fn adopt(&mut self, now: Now, policy: Policy) {
+    /// Takes an admitted policy. The records of the services in `changed` change with it, though
+    /// the policy does not say how.
+    pub(super) fn adopt(&mut self, now: Now, policy: Policy, changed: &BTreeSet<ServiceName>) {
         if policy.references != self.policy.references {
             self.uplinks = uplinks(&policy);
         }
         self.policy = policy;
         self.lay_out_watches();
-        let known = std::mem::take(&mut self.services);
+        let mut known = std::mem::take(&mut self.services);
         let services: Vec<_> = self
             .policy
             .services
             .iter()
             .map(|(n, s)| (n.clone(), s.clone()))
             .collect();
-        let mut known = known;
         for (name, service) in services {
             match known.remove(&name) {
-                Some(state) => {
+                Some(mut state) => {
+                    let changes = changed.contains(&name);
+                    if changes {
+                        state.outdate(now);
+                    }
                     self.services.insert(name.clone(), state);
+                    if changes {
+                        self.remember(&name);
+                    }
                     if !self.ranking_fits(&name, &service) {
                         self.adopt_ranking(&name, &service, now);
                     }

@@ -33,8 +33,11 @@ pub(super) struct ServiceState {
     pub(super) give_up_at: BTreeMap<usize, Mono>,
     /// When the pauses before another run are over, by task.
     pub(super) pauses: BTreeMap<usize, Mono>,
-    /// When no cache holds an answer with the long TTL any more. `None` while the TTL is long.
+    /// When no cache holds an answer with a longer TTL than what is published any more.
     pub(super) drained_at: Option<Mono>,
+    /// When no cache holds an answer from before the latest change any more. The calendar, in
+    /// which the memory keeps it, may be set.
+    pub(super) cached_until: Option<Mono>,
     /// When people are reminded of the move that waits for their word.
     pub(super) remind_at: Option<Mono>,
 }
@@ -53,6 +56,7 @@ impl ServiceState {
             give_up_at: BTreeMap::new(),
             pauses: BTreeMap::new(),
             drained_at: None,
+            cached_until: None,
             remind_at: None,
         }
     }
@@ -160,9 +164,7 @@ impl ServiceState {
 
     /// Replaces what is published. A change of the active pool is a move, and is remembered.
     pub(super) fn publish(&mut self, ranking: Ranking, ttl: Duration, because: &Because, now: Now) {
-        // What was answered until now may stay in caches for its own lifetime.
-        let cached_until = now.wall + self.memory.published.ttl;
-        self.memory.cached_until = self.memory.cached_until.max(Some(cached_until));
+        self.outdate(now);
         let (from, to) = (self.active(), ranking.active().cloned());
         if let Some(to) = to.filter(|to| *to != from) {
             let hour_ago = |past: &Move| now.wall.since(past.at) < super::decide::CAP_PERIOD;
@@ -182,16 +184,40 @@ impl ServiceState {
         self.memory.published = Publication { ranking, ttl };
     }
 
+    /// Takes note that answers change now: what was answered until now may stay in caches for its
+    /// own lifetime.
+    pub(super) fn outdate(&mut self, now: Now) {
+        let until = self
+            .cached_until
+            .max(Some(now.mono + self.memory.published.ttl));
+        self.cached_until = until;
+        self.memory.cached_until = until.map(|until| now.wall + until.since(now.mono));
+    }
+
+    /// Takes up until when caches hold what is no longer answered. What the process before this
+    /// one answered last is not known for sure: its disk may have failed, its ports may have been
+    /// others. So it is taken for outdated, and for as long-lived as it can have been.
+    pub(super) fn resume_caches(&mut self, service: &Service, now: Now) {
+        let known = self.memory.cached_until.map(|until| until.since(now.wall));
+        let longest = service.ttl.max.max(self.memory.published.ttl);
+        self.cached_until = Some(now.mono + longest.max(known.unwrap_or_default()));
+    }
+
+    /// How long caches may still hold an answer from before the latest change. Zero if nothing
+    /// has changed since the service began.
+    pub(super) fn cache_drain(&self, now: Mono) -> Duration {
+        self.cached_until
+            .map_or(Duration::ZERO, |until| until.since(now))
+    }
+
     /// Takes note of the TTL that is published next.
     pub(super) fn note_ttl(&mut self, ttl: Duration, now: Now) {
         let before = self.memory.published.ttl;
-        if ttl < before {
-            self.drained_at = Some(now.mono + before).max(self.drained_at);
-            self.memory.lowered = Some(now.wall);
-        } else if ttl > before {
-            self.drained_at = None;
-            self.memory.lowered = None;
+        if ttl == before {
+            return;
         }
+        self.memory.lowered = (ttl < before).then_some(now.wall);
+        self.drained_at = self.drained_at.max(Some(now.mono + before));
     }
 
     /// Takes up when the TTL was lowered. The wall clock may have been set since: it counts for no
@@ -208,14 +234,12 @@ impl ServiceState {
     /// How long an answer with the long TTL may still be in a cache, if the TTL is short from now
     /// on. Zero if the TTL has only one value: waiting would gain nothing.
     pub(super) fn ttl_drain(&self, service: &Service, now: Mono) -> Duration {
-        let ttl = self.memory.published.ttl;
         if service.ttl.min == service.ttl.max {
-            Duration::ZERO
-        } else if ttl > service.ttl.min {
-            ttl
-        } else {
-            self.drained_at.map_or(Duration::ZERO, |at| at.since(now))
+            return Duration::ZERO;
         }
+        let ttl = Some(self.memory.published.ttl).filter(|ttl| *ttl > service.ttl.min);
+        let before = self.drained_at.map(|at| at.since(now));
+        ttl.max(before).unwrap_or_default()
     }
 
     /// The target of a halted operation that nobody has dealt with.

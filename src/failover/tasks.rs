@@ -2,6 +2,7 @@
 //! one that has ended or that nobody saw end.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::engine::{Action, Engine, RUNNER_GRACE};
 use super::verification::{LOOK_AGAIN, Verification};
@@ -28,6 +29,9 @@ impl Engine {
         if is_hook && !self.store_works {
             return false;
         }
+        if step.act == Act::Wait(Pause::Ttl) {
+            self.publish_before_waiting(now, name);
+        }
         let deadline = self.deadline_of(now, name, task, &step);
         let event = if undo {
             TaskEvent::Undo { deadline }
@@ -49,16 +53,25 @@ impl Engine {
         true
     }
 
+    /// Publishes what is to be published at this instant, first of all the short TTL of an operation
+    /// that has just begun: what caches hold of before is what is waited for.
+    fn publish_before_waiting(&mut self, now: Now, name: &ServiceName) {
+        let service = self.policy.services.get(name).cloned();
+        let because = self.services.get(name).map(|state| state.because.clone());
+        if let (Some(service), Some(because)) = (service, because) {
+            self.publish_order(now, name, &service, &because);
+        }
+    }
+
     /// When a task that starts now has to end. A new run of a hook has its whole time; what only
     /// looks or waits goes on with what is left of it.
     fn deadline_of(&self, now: Now, name: &ServiceName, task: usize, step: &Step) -> Wall {
-        let mut whole = now.wall + step.timeout;
+        let mut time = step.timeout;
         if step.act == Act::Wait(Pause::Ttl) {
             let state = self.services.get(name);
-            let drained = state.and_then(|state| state.memory.cached_until);
-            // Nothing was published since the state began: nothing is in a cache that differs.
-            whole = whole.min(drained.unwrap_or(now.wall)).max(now.wall);
+            time = time.min(state.map_or(Duration::ZERO, |state| state.cache_drain(now.mono)));
         }
+        let whole = now.wall + time;
         let begun = self
             .operation_step(name, task)
             .and_then(|(op, _)| op.tasks[task].deadline);

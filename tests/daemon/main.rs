@@ -114,6 +114,29 @@ fn a_reload_takes_all_or_nothing_and_says_why() {
 }
 
 #[test]
+fn caches_are_counted_on_after_a_reload_that_changes_a_port_and_no_pool() {
+    let mut house = House::build("");
+    house.serve();
+    eventually("both pools are up", || {
+        let status = house.status();
+        let up = |pool: usize| status["pools"][pool]["health"] == "up";
+        (up(0) && up(1)).then_some(())
+    });
+    let drains = || house.status()["services"][0]["cached_until"].as_u64();
+    assert_eq!(drains(), None, "nothing was ever answered otherwise");
+    assert!(house.reload().0);
+    assert_eq!(drains(), None, "nor is it after a reload of the same");
+    let config = house.config("");
+    let (before, port) = config.split_once("contoso.test.\", port = ").unwrap();
+    let after = port.trim_start_matches(|octet: char| octet.is_ascii_digit());
+    let other = format!("{before}contoso.test.\", port = 9{after}");
+    house.write("switchback.toml", &other);
+    let (taken, said) = house.reload();
+    assert!(taken, "{said}");
+    assert!(drains().is_some());
+}
+
+#[test]
 fn sighup_reloads_too_and_the_log_says_how_it_went() {
     let mut house = House::build("");
     house.serve();

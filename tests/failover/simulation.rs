@@ -14,7 +14,7 @@ use switchback::failover::{
 };
 use switchback::health::Verdict;
 use switchback::ids::{OperationId, PoolName, ServiceName};
-use switchback::runbook::{Act, AfterCrash, Each, OnFailure, Phase, Plan, Retries, Side};
+use switchback::runbook::{Act, AfterCrash, Each, OnFailure, Pause, Phase, Plan, Retries, Side};
 
 use crate::dice::Dice;
 use crate::plans::{document_order, every_kind, verify_first};
@@ -467,6 +467,12 @@ fn random_policy(dice: &mut Dice) -> Policy {
 
 fn random_service(dice: &mut Dice, policy: &Policy) -> Service {
     let mut one = service(0);
+    (one.ttl.min, one.ttl.max) = dice.pick(&[
+        (secs(5), secs(60)),
+        (secs(5), secs(60)),
+        (secs(2), secs(20)),
+        (secs(10), secs(10)),
+    ]);
     let mut pools: Vec<PoolName> = policy.pools.keys().cloned().collect();
     let turn = dice.below(u64::try_from(pools.len()).unwrap());
     pools.rotate_left(usize::try_from(turn).unwrap());
@@ -497,6 +503,9 @@ fn random_service(dice: &mut Dice, policy: &Policy) -> Service {
     for step in &mut one.runbook.steps {
         step.after_crash = dice.pick(&[AfterCrash::Retry, AfterCrash::Verify, AfterCrash::Ask]);
         step.timeout = dice.pick(&[secs(5), secs(20)]);
+        if step.act == Act::Wait(Pause::Ttl) {
+            step.timeout = dice.pick(&[secs(5), secs(60)]);
+        }
         if let Act::Run { each, side, .. } = &mut step.act {
             if *each != Each::Operation {
                 *each = dice.pick(&[Each::Server, Each::ServerInParallel]);

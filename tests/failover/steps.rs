@@ -1,13 +1,17 @@
 //! What each kind of step does, how often it is run, and what follows when it fails.
 
-use switchback::failover::HookOutcome;
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use switchback::failover::{HookOutcome, Policy, Server};
 use switchback::health::Verdict;
-use switchback::ids::OperationId;
-use switchback::runbook::{Act, Plan};
-use switchback::runbook::{AfterCrash, Each, OnFailure, Operation, Phase, Retries, TaskStatus};
+use switchback::ids::{OperationId, ServiceName};
+use switchback::runbook::{
+    Act, AfterCrash, Each, OnFailure, Operation, Pause, Phase, Plan, Retries, TaskStatus,
+};
 
 use crate::plans::{document_order, every_kind};
-use crate::world::{World, policy, pool, secs};
+use crate::world::{World, failover, policy, pool, secs};
 
 /// A world of two pools with three servers each, whose first pool has just died.
 fn world(plan: Plan) -> World {
@@ -287,6 +291,80 @@ fn a_wait_for_the_ttl_ends_when_no_cache_holds_what_was_before() {
     assert!(waited > 0);
     assert_eq!(world.now.mono.since(shortened), secs(60));
     assert_eq!(finish(&mut world), Phase::Completed);
+}
+
+/// The runbook of `every_kind` without its hooks: wait for the TTL, publish.
+fn wait_and_publish() -> Plan {
+    let mut plan = every_kind(AfterCrash::Retry);
+    plan.steps
+        .retain(|step| matches!(step.act, Act::Publish | Act::Wait(Pause::Ttl)));
+    plan.steps
+        .iter_mut()
+        .for_each(|step| step.timeout = secs(90));
+    plan
+}
+
+#[test]
+fn a_wait_for_the_ttl_that_comes_first_waits_for_the_ttl_that_its_own_operation_lowers() {
+    let mut world = world(wait_and_publish());
+    world.rounds(70);
+    assert_eq!(world.ttl("fed"), 60);
+    let since = world.now.mono;
+    world.order(failover("p2")).unwrap();
+    assert_eq!(world.ttl("fed"), 5);
+    assert_eq!(finish(&mut world), Phase::Completed);
+    assert_eq!(world.now.mono.since(since), secs(60));
+}
+
+/// What a reload makes of a policy, and the services whose records change in what no policy says.
+type Reload = fn(&mut Policy) -> BTreeSet<ServiceName>;
+
+fn first_server(policy: &mut Policy) -> &mut Server {
+    &mut policy.pools.get_mut(&"p1".into()).unwrap().servers[0]
+}
+
+#[test]
+fn a_wait_for_the_ttl_counts_what_a_reload_changes() {
+    let nothing: Reload = |_| BTreeSet::new();
+    let address: Reload = |policy| {
+        first_server(policy).addresses = vec![IpAddr::from([10, 9, 9, 9])];
+        BTreeSet::new()
+    };
+    let target: Reload = |policy| {
+        first_server(policy).name = "edge9.test.".into();
+        BTreeSet::new()
+    };
+    let weight: Reload = |policy| {
+        first_server(policy).weight = 7;
+        BTreeSet::new()
+    };
+    let ttl: Reload = |policy| {
+        let service = policy.services.get_mut(&"fed".into()).unwrap();
+        (service.ttl.min, service.ttl.max) = (secs(10), secs(10));
+        BTreeSet::new()
+    };
+    let port: Reload = |_| BTreeSet::from(["fed".into()]);
+    for (change, lasts) in [
+        (nothing, 0),
+        (address, 60),
+        (target, 60),
+        (weight, 60),
+        (ttl, 60),
+        (port, 60),
+    ] {
+        let mut world = world(wait_and_publish());
+        // The TTL has one value: nothing changes but by the reload.
+        let mut policy = world.policy.clone();
+        policy.services.get_mut(&"fed".into()).unwrap().ttl.min = secs(60);
+        assert!(world.reload(policy.clone()));
+        world.rounds(100);
+        let changed = change(&mut policy);
+        assert!(world.reload_with(policy, changed));
+        let since = world.now.mono;
+        world.order(failover("p2")).unwrap();
+        assert_eq!(finish(&mut world), Phase::Completed);
+        assert_eq!(world.now.mono.since(since), secs(lasts));
+    }
 }
 
 #[test]

@@ -14,6 +14,7 @@ use switchback::runbook;
 use switchback::time::{Mono, Now, Wall};
 
 use crate::at_work::AtWork;
+use crate::caches::Caches;
 use crate::records::{ended_as_it_says, runs_beside_its_like};
 use crate::serials::Serials;
 
@@ -50,6 +51,8 @@ pub(crate) struct World {
     /// How often anything was published.
     pub(crate) publications: usize,
     serials: Serials,
+    /// What caches hold of what was published.
+    caches: Caches,
     /// The latest arrival of each service: at which pool, and when.
     arrived: BTreeMap<ServiceName, (PoolName, Mono)>,
     /// The operations whose plan has hooks.
@@ -109,6 +112,7 @@ impl World {
             events: Vec::new(),
             publications: 0,
             serials: Serials::begin(now.wall),
+            caches: Caches::default(),
             with_hooks: BTreeSet::new(),
             arrived: BTreeMap::new(),
             secondaries: true,
@@ -134,7 +138,9 @@ impl World {
         self.hooks.clear();
         self.pending.clear();
         self.store_works = true;
-        self.now.mono = Mono(secs(1000));
+        let then = std::mem::replace(&mut self.now.mono, Mono(secs(1000)));
+        let known = &self.disk.services;
+        self.caches.restart(then, self.now, known, &self.policy);
         self.serials.restart(self.now.wall);
         self.arrived.clear();
         self.at_work = AtWork::of(&self.disk);
@@ -144,8 +150,16 @@ impl World {
             .iter()
             .map(|(n, s)| (n.clone(), s.published.clone()))
             .collect();
+        self.forget_services();
         self.engine = Engine::new(self.policy.clone(), self.disk.clone(), self.now);
         self.act();
+    }
+
+    /// What is in no policy any more is not answered.
+    fn forget_services(&mut self) {
+        let known = &self.policy.services;
+        self.dns.retain(|name, _| known.contains_key(name));
+        self.caches.keep(&self.policy);
     }
 
     /// One second: every pool is looked at, hooks end, time passes.
@@ -247,7 +261,7 @@ impl World {
         self.store_works = works;
         if works {
             let pending = std::mem::take(&mut self.pending);
-            self.write(pending);
+            self.record(pending, false);
         }
         self.engine.handle(self.now, Input::Store { works });
         self.act();
@@ -255,11 +269,18 @@ impl World {
 
     /// A reload, if the engine admits it. A restart takes the new policy as well.
     pub(crate) fn reload(&mut self, policy: Policy) -> bool {
+        self.reload_with(policy, BTreeSet::new())
+    }
+
+    /// The same with records of these services that are other ones, in what no policy says.
+    pub(crate) fn reload_with(&mut self, policy: Policy, changed: BTreeSet<ServiceName>) -> bool {
         if self.engine.admit(&policy).is_err() {
             return false;
         }
         self.policy = policy.clone();
-        let input = Input::Policy(Box::new(policy));
+        self.forget_services();
+        let policy = Box::new(policy);
+        let input = Input::Policy { policy, changed };
         self.engine.handle(self.now, input);
         self.act();
         true
@@ -374,6 +395,13 @@ impl World {
             self.pending.extend(changes);
             return;
         }
+        self.record(changes, true);
+    }
+
+    /// The disk takes changes, at once when they happen or not.
+    fn record(&mut self, changes: Vec<Change>, at_once: bool) {
+        self.caches
+            .record(self.now.mono, &changes, &self.dns, at_once);
         for change in changes {
             match change {
                 Change::Service(name, memory) => {
@@ -452,6 +480,8 @@ impl World {
                 "what is published is durable before"
             );
         }
+        let shown = self.dns.get(&name);
+        self.caches.show(self.now.mono, &name, shown, &publication);
         self.publications += 1;
         self.serials.publish(self.store_works);
         self.dns.insert(name, publication);
