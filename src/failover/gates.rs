@@ -58,7 +58,7 @@ impl Engine {
             None => decision.target.map(|to| (to, decision.because.clone())),
         };
         let Some((to, why)) = wanted else {
-            let asks = if is_undecided(&decision.because) || self.proposes_a_doubtful(name) {
+            let asks = if self.leaves_open(name, &decision.because) {
                 Asks::Undecided
             } else {
                 Asks::Nothing
@@ -77,6 +77,16 @@ impl Engine {
             return self.ask(name, service, to, why, gate);
         }
         self.hurry_or_wait(now, name, service, to, why)
+    }
+
+    /// Whether the move that waits for a person's word may be wanted again in a moment, as it was.
+    fn leaves_open(&self, name: &ServiceName, because: &Because) -> bool {
+        let state = self.services.get(name);
+        let proposal = state.and_then(|state| state.memory.proposal.as_ref());
+        // Who waits for a failback is in no trouble: a move away from trouble is not wanted any more.
+        let ends = matches!(because, Because::FailbackWaits { .. })
+            && proposal.is_some_and(|proposal| proposal.because != Because::FailedBack);
+        is_undecided(because) && !ends || self.proposes_a_doubtful(name)
     }
 
     /// Whether the pool that the proposal is about may be fit in a moment: nothing is known of it, or
