@@ -25,6 +25,8 @@ mod oracle;
 mod plans;
 #[path = "failover/records.rs"]
 mod records;
+#[path = "failover/rehearsals.rs"]
+mod rehearsals;
 #[path = "failover/scenarios.rs"]
 mod scenarios;
 #[path = "failover/serials.rs"]

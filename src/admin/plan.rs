@@ -1,32 +1,47 @@
-//! What a move would do: the answer to `switchback plan SERVICE`.
+//! What orders would do: the answer to `switchback plan`.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::ids::{Generation, OperationId, PoolName, Serial, ServerName, ServiceName};
 use crate::time::Wall;
 
-/// A move as it would go, if it were ordered now and every step succeeded.
+/// So many orders are planned at a time.
+pub const ORDERS_MAX: usize = 8;
+
+/// An order as it would go, if it were given now and every step succeeded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
-    /// The service.
-    pub service: ServiceName,
-    /// When this was true.
+    /// When it would be given.
     pub now: Wall,
-    /// What is served now; `failover --if-generation` refuses if it is another by then.
+    /// What is served then; `failover --if-generation` refuses if it is another by then.
     pub generation: Generation,
-    /// The pool that federation leaves.
-    pub from: PoolName,
-    /// The pool that it moves to.
-    pub to: PoolName,
-    /// The number that the operation gets if it is the next.
-    pub operation: OperationId,
     /// What stands in the way, a sentence each. Empty: the order would be taken as it is.
     pub in_the_way: Vec<String>,
+    /// Each service that it moves, or may change.
+    pub services: Vec<ServicePlan>,
+}
+
+/// What an order does to one service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServicePlan {
+    /// The service.
+    pub service: ServiceName,
+    /// The pool that is active before.
+    pub from: PoolName,
+    /// The pool that it moves to; absent: it stays.
+    pub to: Option<PoolName>,
+    /// The number that the operation gets, if no other gets it first.
+    pub operation: Option<OperationId>,
+    /// Why it stands afterwards as it stands.
+    pub because: String,
+    /// How long its runbook can take, with every timeout and every retry.
+    pub at_most_ms: Option<u64>,
     /// What happens, in order.
     pub parts: Vec<Part>,
-    /// Who still goes to the old pool afterwards, and until when, a sentence each.
+    /// Who still goes to where it was afterwards, and until when, a sentence each.
     pub forecast: Vec<String>,
 }
 
@@ -53,8 +68,8 @@ pub enum Part {
         at: Wall,
         /// The TTL of the service's records from then on.
         ttl_s: u64,
-        /// Whether the active pool changes; else only the TTL does.
-        moves: bool,
+        /// What changes.
+        change: Change,
         /// What changes, of a hundred zones at the most.
         zones: Vec<ZoneChange>,
         /// So many more zones change in the same way.
@@ -64,13 +79,23 @@ pub enum Part {
     Step {
         /// The step's name, and its server.
         name: String,
+        /// How long it can take, with all its runs and the pauses between them.
+        at_most_ms: u64,
     },
-    /// A call over HTTP is made, with the environment of a program as its body.
+    /// A call over HTTP is made.
     Call {
         /// The method.
         method: String,
         /// The address.
         url: String,
+        /// The server that it is for, if the step runs once per server.
+        server: Option<ServerName>,
+        /// The fields of its header, in order; what is secret is not in it.
+        headers: Vec<(String, String)>,
+        /// Its body, if the method has one.
+        body: Option<Value>,
+        /// Whether it takes its step back.
+        undo: bool,
         /// How long it may take.
         timeout_ms: u64,
     },
@@ -80,11 +105,25 @@ pub enum Part {
         argv: Vec<String>,
         /// The server that it is for, if the step runs once per server.
         server: Option<ServerName>,
+        /// Whether it takes its step back.
+        undo: bool,
         /// Its environment, beside `PATH`, `HOME`, `LANG` and `TZ` of the daemon.
         environment: BTreeMap<String, String>,
         /// How long it may take.
         timeout_ms: u64,
     },
+}
+
+/// What a publication changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Change {
+    /// The active pool, and with it the order.
+    Moves,
+    /// The order behind the active pool, or what is listed of the pools.
+    Records,
+    /// Nothing but the TTL.
+    Ttl,
 }
 
 /// What changes in one zone.

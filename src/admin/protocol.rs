@@ -67,7 +67,7 @@ pub enum Answer {
     /// To every order of an operator.
     Ordered(Ordered),
     /// To [`Request::Plan`].
-    Plan(Box<Plan>),
+    Plan(Vec<Plan>),
     /// To [`Request::Log`].
     Log {
         /// Each module with its level.

@@ -59,16 +59,11 @@ pub enum Request {
         /// From when on.
         since: Wall,
     },
-    /// What a failover would do, as [`super::Plan`].
+    /// What orders would do, each when what follows from the one before it is over, as a list of
+    /// [`super::Plan`].
     Plan {
-        /// The service.
-        service: ServiceName,
-        /// The new pool. Absent: the best of the others.
-        #[serde(default)]
-        to: Option<PoolName>,
-        /// As for [`Request::Failover`].
-        #[serde(default)]
-        now: bool,
+        /// The orders: [`super::plan::ORDERS_MAX`] at the most.
+        orders: Vec<Request>,
     },
     /// The levels of the log: change them, if there is a change, and say which are in force.
     Log {
@@ -290,7 +285,10 @@ mod tests {
             format!(r#""history","service":"{service}","since":1,"limit":9,"all":true"#),
             r#""show","operation":7"#.to_owned(),
             r#""night","since":1"#.to_owned(),
-            format!(r#""plan","service":"{service}","to":"p2","now":true"#),
+            format!(
+                r#""plan","orders":[{{"request":"failover","service":"{service}",{}}}]"#,
+                by()
+            ),
             r#""log","set":"probe=debug","for_s":600"#.to_owned(),
             r#""dnstap","on":true"#.to_owned(),
             format!(r#""failover","service":"{service}","to":"p2",{}"#, by()),

@@ -4,34 +4,76 @@ use std::io::Write;
 use std::time::Duration;
 
 use super::args::{
-    Abort, Approve, By, Drain, Failback, Failover, Freeze, Overrides, Pin, Plan, Readmit, Reject,
-    Resume, Retry, Skip, Thaw, Undrain, Unpin,
+    Abort, Approve, By, Daemon, Drain, Failback, Failover, Freeze, Overrides, Pin, Plan, Readmit,
+    Reject, Resume, Retry, Skip, Thaw, Undrain, Unpin,
 };
 use super::ask::{ask, other_answer, write_json};
 use super::output::{CommandError, Out, complain};
 use super::{Exit, follow};
-use crate::admin::{Answer, Claim, Request, text};
+use crate::admin::{self, Answer, Claim, Request, text};
 use crate::ids::Generation;
 
 pub(super) fn plan(arguments: &Plan, out: &mut Out) -> Result<Exit, CommandError> {
-    let request = Request::Plan {
-        service: arguments.service.as_str().into(),
-        to: arguments.to.as_deref().map(Into::into),
-        now: arguments.now,
-    };
-    let Answer::Plan(plan) = ask(&arguments.daemon, &request)? else {
+    let plans = plans(&arguments.daemon, vec![planned(arguments)])?;
+    let [plan] = &plans[..] else {
         return Err(other_answer());
     };
     if arguments.json {
-        write_json(&*plan, out)?;
+        write_json(plan, out)?;
     } else {
-        out.write_all(text::plan(&plan, out.paint()).as_bytes())?;
+        out.write_all(text::plan(plan, out.paint()).as_bytes())?;
     }
     Ok(if plan.in_the_way.is_empty() {
         Exit::Well
     } else {
         Exit::NotWell
     })
+}
+
+/// What these orders would do, one after another.
+pub(super) fn plans(
+    daemon: &Daemon,
+    orders: Vec<Request>,
+) -> Result<Vec<admin::Plan>, CommandError> {
+    let Answer::Plan(plans) = ask(daemon, &Request::Plan { orders })? else {
+        return Err(other_answer());
+    };
+    Ok(plans)
+}
+
+/// The order that is planned. Nobody gives it, so nobody claims it.
+fn planned(arguments: &Plan) -> Request {
+    let (what, now, by) = (arguments.what.clone(), arguments.now, Claim::default());
+    let force = false;
+    if arguments.drain {
+        Request::Drain {
+            what,
+            for_s: None,
+            force,
+            now,
+            by,
+        }
+    } else if arguments.undrain {
+        Request::Undrain { what, by }
+    } else if arguments.approve {
+        Request::Approve { what, by }
+    } else if arguments.failback {
+        Request::Failback {
+            service: what.as_str().into(),
+            force,
+            now,
+            by,
+        }
+    } else {
+        Request::Failover {
+            service: what.as_str().into(),
+            to: arguments.to.as_deref().map(Into::into),
+            force,
+            now,
+            if_generation: None,
+            by,
+        }
+    }
 }
 
 pub(super) fn failover(arguments: &Failover, out: &mut Out) -> Result<Exit, CommandError> {

@@ -17,7 +17,7 @@ use crate::admin::{Answer, Control, Peer, Request, Response};
 use crate::clock;
 use crate::dnstap::Dnstap;
 use crate::failover::By;
-use crate::ids::{OperationId, PoolName, ServiceName};
+use crate::ids::{OperationId, ServiceName};
 use crate::metrics::{self, Sight};
 use crate::programs::Hands;
 use crate::runbook::Operation;
@@ -52,7 +52,7 @@ pub(super) enum Message {
         oneshot::Sender<Result<Option<Operation>, String>>,
     ),
     /// What a plan needs.
-    Draft(ServiceName, Option<PoolName>, bool, oneshot::Sender<Draft>),
+    Draft(Vec<Request>, oneshot::Sender<Result<Draft, String>>),
     /// To take a configuration that was read.
     Adopt(Box<Loaded>, oneshot::Sender<Response>),
 }
@@ -153,15 +153,17 @@ impl Desk {
     }
 
     /// Plans apart from the core.
-    async fn plan(&self, service: ServiceName, to: Option<PoolName>, now: bool) -> Response {
+    async fn plan(&self, orders: Vec<Request>) -> Response {
         let (reply, draft) = oneshot::channel();
         let ending = || Response::error("the daemon is ending");
-        let message = Message::Draft(service, to, now, reply);
+        let message = Message::Draft(orders, reply);
         if self.core.send(message).await.is_err() {
             return ending();
         }
-        let Ok(draft) = draft.await else {
-            return ending();
+        let draft = match draft.await {
+            Ok(Ok(draft)) => draft,
+            Ok(Err(why)) => return Response::error(why),
+            Err(_) => return ending(),
         };
         tokio::task::spawn_blocking(move || draft.answer())
             .await
@@ -212,7 +214,7 @@ impl Control for Desk {
             Request::History { .. } | Request::Show { .. } | Request::Night { .. } => {
                 self.past(request).await
             }
-            Request::Plan { service, to, now } => self.plan(service, to, now).await,
+            Request::Plan { orders } => self.plan(orders).await,
             Request::Failover { ref by, .. }
             | Request::Failback { ref by, .. }
             | Request::Drain { ref by, .. }

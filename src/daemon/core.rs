@@ -262,9 +262,9 @@ impl Core {
                 let _ = reply.send(Box::new(self.sight(clock::now())));
             }
             Message::Explain(service, reply) => send(reply, self.explain(clock::now(), &service)),
-            Message::Draft(service, to, hurry, reply) => {
+            Message::Draft(orders, reply) => {
                 // Whoever asked may have gone.
-                let _ = reply.send(self.draft(clock::now(), service, to, hurry));
+                let _ = reply.send(self.draft(clock::now(), orders));
             }
             Message::Service(service, reply) => {
                 send(reply, self.one_service(clock::now(), &service));

@@ -190,6 +190,11 @@ impl Core {
         })
     }
 
+    /// What a request orders, in the engine's words.
+    pub(super) fn order_of(&self, now: Now, request: Request, by: By) -> Result<Order, String> {
+        self.put(now, request, by).map(|put| put.order)
+    }
+
     /// What a request orders.
     fn put(&self, now: Now, request: Request, by: By) -> Result<Put, String> {
         let put = |order, done: String| Ok(Put { order, done });

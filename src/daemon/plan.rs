@@ -1,18 +1,21 @@
-//! What a move would do: a rehearsal of the engine, published on a trial.
+//! What orders would do: rehearsals of the engine, published on a trial.
 //!
 //! Copying is the core's part; all else happens apart from it, because a plan of many zones must not
 //! hold up a failover.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
 use super::core::Core;
 use super::trial::{Outcome, Trial};
-use crate::admin::plan::{Outline, Part, Plan, RrsetChange, RrsetText, ZoneChange};
-use crate::admin::{Answer, Response};
-use crate::failover::{self, Engine, HookCall, Order, Policy, Rehearsal};
+use crate::admin::plan::{
+    Change, ORDERS_MAX, Outline, Part, Plan, RrsetChange, RrsetText, ServicePlan, ZoneChange,
+};
+use crate::admin::{Answer, Request, Response};
+use crate::failover::{self, By, Engine, HookCall, Order, Policy, Publication, Rehearsal};
 use crate::history::Difference;
-use crate::hook;
+use crate::hook::{self, ShownCall};
 use crate::ids::{PoolName, ServiceName};
 use crate::runbook::Work;
 use crate::snapshot::ServedZone;
@@ -25,117 +28,226 @@ const STUBBORN_S: u64 = 60;
 
 /// What is asked, and copies of all that the answer needs.
 pub(super) struct Draft {
-    service: ServiceName,
-    to: Option<PoolName>,
-    hurry: bool,
+    orders: Vec<Order>,
     now: Now,
     engine: Engine,
     trial: Trial,
 }
 
 impl Core {
-    /// Copies what a plan needs.
-    pub(super) fn draft(
-        &self,
-        now: Now,
-        service: ServiceName,
-        to: Option<PoolName>,
-        hurry: bool,
-    ) -> Draft {
-        Draft {
-            trial: self.publisher.trial(&service),
-            engine: self.engine.clone(),
-            service,
-            to,
-            hurry,
-            now,
+    /// Copies what plans of these orders need.
+    ///
+    /// # Errors
+    /// One of them is none, or names what is not there.
+    pub(super) fn draft(&self, now: Now, requests: Vec<Request>) -> Result<Draft, String> {
+        if requests.is_empty() || requests.len() > ORDERS_MAX {
+            return Err(format!("a plan is of 1 to {ORDERS_MAX} orders"));
         }
+        // Who only plans says nothing that anybody has to account for.
+        let by = || By {
+            author: "a plan".to_owned(),
+            reason: "a plan".to_owned(),
+        };
+        let orders = requests.into_iter().map(|it| self.order_of(now, it, by()));
+        Ok(Draft {
+            orders: orders.collect::<Result<_, _>>()?,
+            trial: self.publisher.trial(),
+            engine: self.engine.clone(),
+            now,
+        })
     }
 }
 
 impl Draft {
-    /// The plan, or why there can be none.
+    /// The plans, one after another, or why there can be none.
     pub(super) fn answer(mut self) -> Response {
-        match self.plan() {
-            Ok(plan) => Response::Ok(Answer::Plan(Box::new(plan))),
+        let orders = std::mem::take(&mut self.orders);
+        let plans = orders.iter().map(|order| self.plan(order));
+        match plans.collect() {
+            Ok(plans) => Response::Ok(Answer::Plan(plans)),
             Err(why) => Response::error(why),
         }
     }
 
-    fn plan(&mut self) -> Result<Plan, String> {
-        let (rehearsal, in_the_way) = self.rehearse()?;
-        let Some((operation, from, to)) = rehearsal.operation.clone() else {
-            return Err(format!(
-                "a move of {} would not begin: {}",
-                self.service,
-                in_the_way.join("; ")
-            ));
+    /// The plan of one order. What is planned after it begins where it has ended.
+    fn plan(&mut self, order: &Order) -> Result<Plan, String> {
+        let (rehearsal, in_the_way) = self.rehearse(order)?;
+        let (now, generation) = (self.now.wall, self.trial.generation());
+        let begin = |name: &ServiceName| {
+            let published = &self.engine.service(self.now, name)?.memory.published;
+            Some((name.clone(), Course::begin(published.clone())))
         };
-        let generation = self.trial.generation();
-        let (mut parts, mut moved) = (Vec::new(), None);
-        let mut ttl_s = self.long_ttl();
-        for part in rehearsal.parts {
-            match part {
-                failover::Part::Task { task } => parts.push(Part::Step { name: task }),
-                failover::Part::Run(call) => parts.push(run(*call)),
-                failover::Part::Publish { after, publication } => {
-                    let at = self.now.wall + after;
-                    let moves = publication.ranking.active() == Some(&to) && moved.is_none();
-                    if moves {
-                        moved = Some((at, ttl_s));
-                    }
-                    ttl_s = publication.ttl.as_secs();
-                    let outcome = self.trial.publish(publication);
+        let courses = rehearsal.services.iter().filter_map(begin);
+        let mut courses: BTreeMap<ServiceName, Course> = courses.collect();
+        for happening in &rehearsal.happenings {
+            let mut course = courses
+                .get_mut(&happening.service)
+                .filter(|_| happening.follows);
+            match &happening.part {
+                failover::Part::Publish(publication) => {
+                    let outcome = self.trial.publish(&happening.service, publication.clone());
                     let outcome = outcome.map_err(|error| error.to_string())?;
-                    parts.push(Part::Publish {
-                        at,
-                        ttl_s,
-                        moves,
-                        zones: zone_changes(&outcome),
-                        more_zones: outcome.more,
-                    });
+                    if let Some(course) = &mut course {
+                        course.publish(now + happening.after, publication, &outcome);
+                    }
+                }
+                failover::Part::Task { task, at_most } => {
+                    course
+                        .iter_mut()
+                        .for_each(|it| it.parts.push(step(task, *at_most)));
+                }
+                failover::Part::Run(call) => {
+                    course.iter_mut().for_each(|it| it.parts.push(run(call)));
                 }
             }
         }
-        let (at, before_s) = moved.unwrap_or((self.now.wall, ttl_s));
+        let services = courses.into_iter();
+        let services: Vec<ServicePlan> = services
+            .map(|(name, course)| course.finish(name, &rehearsal))
+            .collect();
+        let is_move = matches!(order, Order::Failover { .. } | Order::Approve { .. });
+        if is_move && rehearsal.operations.is_empty() {
+            let whys = services.into_iter().map(|it| it.because);
+            let whys: Vec<String> = in_the_way.into_iter().chain(whys).collect();
+            return Err(format!("the move would not begin: {}", whys.join("; ")));
+        }
+        self.now = rehearsal.then;
+        self.engine = *rehearsal.after;
         Ok(Plan {
-            service: self.service.clone(),
-            now: self.now.wall,
+            now,
             generation,
-            operation,
             in_the_way,
-            parts,
-            forecast: forecast(&from, at, before_s),
-            from,
-            to,
+            services,
         })
     }
 
-    /// The TTL of the answers that are in caches now, at most.
-    fn long_ttl(&self) -> u64 {
-        let view = self.engine.service(self.now, &self.service);
-        let published = view.map(|view| view.memory.published.ttl.as_secs());
-        published.unwrap_or_default()
-    }
-
-    /// The move as it would go; what is in its way is put aside, if `force` does that.
-    fn rehearse(&self) -> Result<(Rehearsal, Vec<String>), String> {
-        let order = |force| Order::Failover {
-            service: self.service.clone(),
-            to: self.to.clone(),
-            by: failover::By::default(),
-            force,
-            now: self.hurry,
-        };
-        let refusal = match self.engine.rehearse(self.now, &self.service, order(false)) {
+    /// The order as it would go; what is in its way is put aside, if `force` does that.
+    fn rehearse(&self, order: &Order) -> Result<(Rehearsal, Vec<String>), String> {
+        let refusal = match self.engine.rehearse(self.now, order.clone()) {
             Ok(rehearsal) => return Ok((rehearsal, Vec::new())),
             Err(refusal) => refusal.to_string(),
         };
-        match self.engine.rehearse(self.now, &self.service, order(true)) {
+        let forced = forced(order.clone()).ok_or_else(|| refusal.clone())?;
+        match self.engine.rehearse(self.now, forced) {
             Ok(rehearsal) => Ok((rehearsal, vec![refusal])),
             Err(refusal) => Err(refusal.to_string()),
         }
     }
+}
+
+/// The same order with `--force`, if it can have that.
+fn forced(mut order: Order) -> Option<Order> {
+    match &mut order {
+        Order::Set { force, .. }
+        | Order::Failover { force, .. }
+        | Order::Failback { force, .. } => *force = true,
+        Order::Clear { .. }
+        | Order::Approve { .. }
+        | Order::Reject { .. }
+        | Order::Handle { .. }
+        | Order::Readmit { .. } => return None,
+    }
+    Some(order)
+}
+
+/// What becomes of one service.
+struct Course {
+    /// The pool that is active before.
+    from: PoolName,
+    published: Publication,
+    parts: Vec<Part>,
+    /// The change that counts, when it comes, and the TTL in seconds of the answers before it.
+    changed: Option<(Change, Wall, u64)>,
+}
+
+impl Course {
+    fn begin(published: Publication) -> Course {
+        Course {
+            from: active(&published),
+            published,
+            parts: Vec::new(),
+            changed: None,
+        }
+    }
+
+    fn publish(&mut self, at: Wall, publication: &Publication, outcome: &Outcome) {
+        let before = std::mem::replace(&mut self.published, publication.clone());
+        let change = if active(&before) != active(publication) {
+            Change::Moves
+        } else if before.ranking != publication.ranking {
+            Change::Records
+        } else {
+            Change::Ttl
+        };
+        let counts = match self.changed {
+            Some((Change::Moves, ..)) => false,
+            Some(_) => change == Change::Moves,
+            None => change != Change::Ttl,
+        };
+        if counts {
+            self.changed = Some((change, at, before.ttl.as_secs()));
+        }
+        self.parts.push(Part::Publish {
+            at,
+            ttl_s: publication.ttl.as_secs(),
+            change,
+            zones: zone_changes(outcome),
+            more_zones: outcome.more,
+        });
+    }
+
+    fn finish(self, service: ServiceName, rehearsal: &Rehearsal) -> ServicePlan {
+        let operation = rehearsal.operation_of(&service);
+        let to = active(&self.published);
+        let view = rehearsal.after.service(rehearsal.then, &service);
+        let because = view.map(|view| view.because.to_string());
+        let void = rehearsal.void.get(&service).cloned();
+        ServicePlan {
+            operation: operation.map(|operation| operation.id),
+            at_most_ms: operation.map(|operation| in_ms(operation.longest())),
+            because: void.or(because).unwrap_or_default(),
+            forecast: self.forecast(),
+            to: Some(to).filter(|to| *to != self.from),
+            from: self.from,
+            parts: self.parts,
+            service,
+        }
+    }
+
+    /// Who still goes to where it was, and until when.
+    fn forecast(&self) -> Vec<String> {
+        let Some((change, at, ttl_s)) = self.changed else {
+            return Vec::new();
+        };
+        let gone = at + Duration::from_secs(ttl_s);
+        let from = &self.from;
+        let (answers, streams) = match change {
+            Change::Moves => (format!("answers that lead to {from}"), format!("at {from}")),
+            Change::Records | Change::Ttl => (
+                "answers from before".to_owned(),
+                "where they are".to_owned(),
+            ),
+        };
+        vec![
+            format!(
+                "{answers} have left the caches by {gone}, {ttl_s} s after the change; later by what \
+                 secondaries and the runbook take"
+            ),
+            format!(
+                "Openfire and Tigase keep an answer for up to {STUBBORN_S} s, whatever its TTL"
+            ),
+            format!("open streams do not move: they stay {streams} until one end closes them"),
+        ]
+    }
+}
+
+fn active(publication: &Publication) -> PoolName {
+    let active = publication.ranking.active().cloned();
+    active.unwrap_or_else(|| "".into())
+}
+
+fn in_ms(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Both directions of every service with hooks: from its first pool to its second, and back.
@@ -161,13 +273,17 @@ fn outline(
     to: &PoolName,
 ) -> Option<Outline> {
     let rehearsal = Rehearsal::in_quiet_times(policy, service, from, to)?;
-    let parts = rehearsal.parts.into_iter().map(|part| match part {
-        failover::Part::Task { task } => Part::Step { name: task },
-        failover::Part::Run(call) => without_environment(run(*call)),
-        failover::Part::Publish { after, publication } => Part::Publish {
-            at: Wall(0) + after,
+    let parts = rehearsal.happenings.into_iter().map(|it| match it.part {
+        failover::Part::Task { task, at_most } => step(&task, at_most),
+        failover::Part::Run(call) => without_details(run(&call)),
+        failover::Part::Publish(publication) => Part::Publish {
+            at: Wall(0) + it.after,
             ttl_s: publication.ttl.as_secs(),
-            moves: publication.ranking.active() == Some(to),
+            change: if publication.ranking.active() == Some(to) {
+                Change::Moves
+            } else {
+                Change::Ttl
+            },
             zones: Vec::new(),
             more_zones: 0,
         },
@@ -180,41 +296,49 @@ fn outline(
     })
 }
 
-fn without_environment(mut part: Part) -> Part {
-    if let Part::Run { environment, .. } = &mut part {
-        environment.clear();
+/// What stands in the configuration, and nothing that only an operation knows.
+fn without_details(mut part: Part) -> Part {
+    match &mut part {
+        Part::Run { environment, .. } => environment.clear(),
+        Part::Call { headers, body, .. } => {
+            headers.clear();
+            *body = None;
+        }
+        Part::Step { .. } | Part::Publish { .. } => {}
     }
     part
 }
 
-fn run(call: HookCall) -> Part {
-    let timeout_ms = u64::try_from(call.timeout.as_millis()).unwrap_or(u64::MAX);
-    let environment = hook::environment(&call);
-    match call.work {
-        Work::Run(command) => Part::Run {
-            argv: command.0,
-            server: call.server,
-            environment,
-            timeout_ms,
-        },
-        Work::Call(spec) => Part::Call {
-            method: spec.method,
-            url: spec.url,
-            timeout_ms,
-        },
+fn step(task: &str, at_most: Duration) -> Part {
+    Part::Step {
+        name: task.to_owned(),
+        at_most_ms: in_ms(at_most),
     }
 }
 
-fn forecast(from: &PoolName, moved: Wall, ttl_s: u64) -> Vec<String> {
-    let gone = moved + std::time::Duration::from_secs(ttl_s);
-    vec![
-        format!(
-            "answers that lead to {from} have left the caches by {gone}, {ttl_s} s after the move; \
-             later by what secondaries and the runbook take"
-        ),
-        format!("Openfire and Tigase keep an answer for up to {STUBBORN_S} s, whatever its TTL"),
-        format!("open streams do not move: they stay at {from} until one end closes them"),
-    ]
+fn run(call: &HookCall) -> Part {
+    let timeout_ms = in_ms(call.timeout);
+    match &call.work {
+        Work::Run(command) => Part::Run {
+            argv: command.0.clone(),
+            server: call.server.clone(),
+            undo: call.undo,
+            environment: hook::environment(call),
+            timeout_ms,
+        },
+        Work::Call(spec) => {
+            let ShownCall { headers, body } = hook::shown(call, spec);
+            Part::Call {
+                method: spec.method.clone(),
+                url: spec.url.clone(),
+                server: call.server.clone(),
+                headers,
+                body,
+                undo: call.undo,
+                timeout_ms,
+            }
+        }
+    }
 }
 
 fn zone_changes(outcome: &Outcome) -> Vec<ZoneChange> {

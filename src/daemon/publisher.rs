@@ -12,7 +12,7 @@ use super::histories::{Digests, Prepared, begin_anew, carry_on, restore};
 use super::history_total::Grown;
 use super::retired::Retired;
 use super::secondaries::Followed;
-use super::trial::{Touched, Trial};
+use super::trial::Trial;
 use crate::answer::compile;
 use crate::clock;
 use crate::config::{Config, Secondaries};
@@ -63,7 +63,7 @@ pub(super) enum Numbers {
 
 /// Owns the snapshot.
 pub(super) struct Publisher {
-    ground: Ground,
+    ground: Arc<Ground>,
     numbers: Numbers,
     /// In the order of the ground's groups.
     serials: Vec<Serial>,
@@ -156,8 +156,21 @@ impl Ground {
         (0..self.groups.len()).collect()
     }
 
+    /// The groups whose zones hold something of the service: the place, the name and the floor of
+    /// each.
+    pub(super) fn touched_by(
+        &self,
+        service: &ServiceName,
+    ) -> impl Iterator<Item = (usize, &str, Serial)> {
+        let places = self.touched.get(service).into_iter().flatten();
+        places.filter_map(|at| {
+            let group = self.groups.get(*at)?;
+            Some((*at, group.name.as_str(), group.floor))
+        })
+    }
+
     /// The serial of each zone, in canonical order, from those of the groups.
-    fn serials_of_zones(&self, serials: &[Serial]) -> Vec<Serial> {
+    pub(super) fn serials_of_zones(&self, serials: &[Serial]) -> Vec<Serial> {
         let of = |group: usize| serials.get(group).copied().unwrap_or(Serial(0));
         self.zones.iter().map(|(_, group)| of(*group)).collect()
     }
@@ -228,7 +241,7 @@ impl Publisher {
         disk.commit(Vec::new());
         let snapshots = Arc::new(ArcSwap::from_pointee(snapshot));
         Ok(Publisher {
-            ground,
+            ground: Arc::new(ground),
             numbers,
             serials,
             publications,
@@ -240,33 +253,11 @@ impl Publisher {
         })
     }
 
-    /// A copy of what the publications of a service need; nothing is recorded of it.
-    pub(super) fn trial(&self, service: &ServiceName) -> Trial {
-        let none = BTreeSet::new();
-        let groups = self.ground.touched.get(service).unwrap_or(&none);
-        let mut touched: BTreeMap<usize, Touched> = BTreeMap::new();
-        for at in groups {
-            if let Some(group) = self.ground.groups.get(*at) {
-                let (group, floor) = (group.name.clone(), group.floor);
-                let zones = Vec::new();
-                touched.insert(
-                    *at,
-                    Touched {
-                        group,
-                        floor,
-                        zones,
-                    },
-                );
-            }
-        }
-        for (place, (_, group)) in self.ground.zones.iter().enumerate() {
-            if let Some(touched) = touched.get_mut(group) {
-                touched.zones.push(place);
-            }
-        }
+    /// A copy of what publications need; nothing is recorded of it.
+    pub(super) fn trial(&self) -> Trial {
         Trial {
-            service: service.clone(),
-            touched: touched.into_values().collect(),
+            ground: Arc::clone(&self.ground),
+            serials: self.serials.clone(),
             counters: match &self.numbers {
                 Numbers::Reserved(counters) => Some(counters.clone()),
                 Numbers::FromFiles(_) => None,
@@ -353,7 +344,7 @@ impl Publisher {
         prepared: &Prepared,
         disk: &mut Disk,
     ) -> Result<(), DaemonError> {
-        let mut ground = self.ground.clone();
+        let mut ground = Ground::clone(&self.ground);
         let mut groups = BTreeSet::new();
         for (served, group) in &mut ground.zones {
             if served.origin() == zone.origin() {
@@ -415,7 +406,7 @@ impl Publisher {
         disk: &mut Disk,
     ) {
         if let Some(ground) = ground {
-            self.ground = ground;
+            self.ground = Arc::new(ground);
         }
         compile(&mut snapshot);
         let before = self.snapshots.load();

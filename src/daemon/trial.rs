@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::DaemonError;
+use super::publisher::Ground;
 use crate::failover::Publication;
 use crate::history::Difference;
 use crate::ids::{Generation, Serial, ServiceName};
@@ -15,18 +16,11 @@ use crate::zone::Name;
 /// Of so many zones it is said what changes; the others are counted.
 const ZONES_MAX: usize = 100;
 
-/// Zones that share a serial, and that a service touches.
-pub(super) struct Touched {
-    pub(super) group: String,
-    pub(super) floor: Serial,
-    /// The places of its zones, in the order of the snapshot.
-    pub(super) zones: Vec<usize>,
-}
-
-/// A copy of all that the publications of one service need.
+/// A copy of all that publications need.
 pub(super) struct Trial {
-    pub(super) service: ServiceName,
-    pub(super) touched: Vec<Touched>,
+    pub(super) ground: Arc<Ground>,
+    /// In the order of the ground's groups.
+    pub(super) serials: Vec<Serial>,
     /// `None`: serials come from the zone files.
     pub(super) counters: Option<Counters>,
     pub(super) snapshot: Arc<Snapshot>,
@@ -54,16 +48,20 @@ impl Trial {
         self.snapshot.generation()
     }
 
-    /// Publishes, and says what changed in each zone.
+    /// Publishes this of a service, and says what changed in each zone.
     ///
     /// # Errors
     /// As the publication itself: the guard's reasons, or that no serial is left.
-    pub(super) fn publish(&mut self, publication: Publication) -> Result<Outcome, DaemonError> {
+    pub(super) fn publish(
+        &mut self,
+        service: &ServiceName,
+        publication: Publication,
+    ) -> Result<Outcome, DaemonError> {
         let before = Arc::clone(&self.snapshot);
-        let mut serials: Vec<Serial> = before.zones().map(ServedZone::serial).collect();
-        self.draw(&mut serials)?;
+        self.draw(service)?;
+        let serials = self.ground.serials_of_zones(&self.serials);
         let next = Generation(self.generation().0.saturating_add(1));
-        let changed = BTreeMap::from([(self.service.clone(), publication)]);
+        let changed = BTreeMap::from([(service.clone(), publication)]);
         let moved = before.moved(next, &changed, serials);
         let moved = moved.map_err(|violations| DaemonError::Guard { violations })?;
         self.snapshot = Arc::new(moved);
@@ -80,23 +78,27 @@ impl Trial {
         })
     }
 
-    /// Gives the zones that are touched new serials.
-    fn draw(&mut self, serials: &mut [Serial]) -> Result<(), DaemonError> {
-        let floors = self.touched.iter().map(|it| (it.group.as_str(), it.floor));
-        if let Some(counters) = &mut self.counters {
+    /// Gives the zones that a service touches new serials.
+    fn draw(&mut self, service: &ServiceName) -> Result<(), DaemonError> {
+        let Trial {
+            ground,
+            serials,
+            counters,
+            ..
+        } = self;
+        if let Some(counters) = counters {
             // A copy may reserve what it likes: nothing of it reaches the disk.
-            let wanted = counters.reserve(floors);
+            let touched = ground.touched_by(service);
+            let wanted = counters.reserve(touched.map(|(_, name, floor)| (name, floor)));
             counters.confirm(wanted);
         }
-        for touched in &self.touched {
-            let serial = match &mut self.counters {
-                Some(counters) => counters.next_serial(&touched.group, touched.floor)?,
-                None => touched.floor,
+        for (at, name, floor) in ground.touched_by(service) {
+            let serial = match counters {
+                Some(counters) => counters.next_serial(name, floor)?,
+                None => floor,
             };
-            for at in &touched.zones {
-                if let Some(place) = serials.get_mut(*at) {
-                    *place = serial;
-                }
+            if let Some(place) = serials.get_mut(at) {
+                *place = serial;
             }
         }
         Ok(())

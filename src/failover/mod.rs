@@ -39,6 +39,6 @@ pub use policy::{
 pub use proposal::{OrderedMove, Proposal, Word};
 pub use rank::{Beliefs, PoolBelief, ServerBelief, rank};
 pub use ranking::{Publication, RankedPool, RankedServer, Ranking};
-pub use rehearsal::{Part, Rehearsal};
+pub use rehearsal::{Happening, Part, Rehearsal};
 pub use uplink::ReferenceLook;
 pub use view::{EndpointView, PoolView, ProbeView, ServiceView};

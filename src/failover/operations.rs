@@ -245,12 +245,7 @@ impl Engine {
 /// as its step says.
 pub(super) fn mask_end(operation: &Operation, now: Now) -> Wall {
     let steps = (0..operation.tasks.len()).filter_map(|task| operation.step(task));
-    let time = steps.map(|step| {
-        let runs = step
-            .timeout
-            .saturating_mul(step.retries.count.saturating_add(1));
-        runs.saturating_add(step.retries.pauses()).saturating_mul(2)
-    });
+    let time = steps.map(|step| step.longest().saturating_mul(2));
     let time = time.fold(MASK_GRACE, Duration::saturating_add);
     now.wall + time
 }

@@ -15,6 +15,8 @@ use crate::runbook::{Call, Word};
 use super::contract;
 use super::output::Output;
 
+/// What the body of every call is.
+pub(super) const CONTENT_TYPE: &str = "application/json";
 /// A file that holds a value of a header is no longer.
 const WORD_MAX: u64 = 4096;
 
@@ -25,11 +27,8 @@ pub(super) async fn make(
     abandon: &Arc<Notify>,
     output: &mut Output,
 ) -> HookOutcome {
-    let undo = if call.undo { ".undo" } else { "" };
-    // The attempt does not stand in it: what is sent again is the same message.
-    let id = format!("{}.{}{undo}", call.operation, call.task);
     let body = contract::object(call).to_string().into_bytes();
-    let request = match request(spec, body, id, call.timeout) {
+    let request = match request(spec, body, message_id(call), call.timeout) {
         Ok(request) => request,
         Err(why) => return HookOutcome::NotStarted(why),
     };
@@ -58,6 +57,13 @@ pub(super) async fn make(
     }
 }
 
+/// The name of the message, if it is signed. The attempt does not stand in it: what is sent again is
+/// the same message.
+pub(super) fn message_id(call: &HookCall) -> String {
+    let undo = if call.undo { ".undo" } else { "" };
+    format!("{}.{}{undo}", call.operation, call.task)
+}
+
 /// The request of a call, with this body, as the message `id` if it is signed. What stands in files
 /// is read now.
 ///
@@ -83,7 +89,7 @@ pub fn request(
         target: Target::parse(&spec.url).map_err(|error| error.to_string())?,
         headers,
         body,
-        content_type: "application/json",
+        content_type: CONTENT_TYPE,
         signature: spec.secret_file.as_ref().map(|file| Signature {
             secret: file.into(),
             id,

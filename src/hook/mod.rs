@@ -49,11 +49,13 @@ mod output;
 mod protocol;
 mod run;
 pub mod runner;
+mod shown;
 
 pub use call::request;
 pub use client::{HookError, Runner, RunnerEvent};
 pub use group::{end_group, is_gone};
 pub use protocol::RunKey;
+pub use shown::{ShownCall, shown};
 
 /// The environment that a hook gets beside the daemon's `PATH`, `HOME`, `LANG` and `TZ`.
 #[must_use]

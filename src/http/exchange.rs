@@ -35,6 +35,12 @@ pub async fn send(request: Request) -> Result<Response, HttpError> {
     }
 }
 
+/// Whether a request of this method is sent with its body.
+#[must_use]
+pub fn carries_body(method: &Method) -> bool {
+    ![Method::GET, Method::DELETE, Method::HEAD].contains(method)
+}
+
 /// What `work` comes to, unless the time is over before.
 pub(super) async fn within<T>(
     deadline: Mono,
@@ -69,7 +75,7 @@ async fn talk(
 
 /// Puts the request into words. It is signed last, over the body that is sent.
 fn write(request: Request) -> Result<Wire<Full<Bytes>>, HttpError> {
-    let has_body = ![Method::GET, Method::DELETE, Method::HEAD].contains(&request.method);
+    let has_body = carries_body(&request.method);
     let body = if has_body { request.body } else { Vec::new() };
     let mut wire = Wire::builder()
         .method(request.method)

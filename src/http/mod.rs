@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-pub use exchange::send;
+pub use exchange::{carries_body, send};
 pub use hyper::Method;
 pub use sign::{Secret, SecretError, sign};
 pub use target::{Target, TargetError, check_header};

@@ -1,5 +1,7 @@
 //! One failover or failback under way: its plan, its tasks, and which of them is next.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Act, Each, OnFailure, PARALLEL, Plan, Side, Step, Task, TaskStatus};
@@ -119,6 +121,28 @@ impl Operation {
     #[must_use]
     pub fn step(&self, task: usize) -> Option<&Step> {
         self.plan.steps.get(self.tasks.get(task)?.step)
+    }
+
+    /// How long it can take on its way forward, if every task takes all its time: tasks of a step
+    /// that runs on all servers at once share it.
+    #[must_use]
+    pub fn longest(&self) -> Duration {
+        let of_step = |(index, step): (usize, &Step)| {
+            let tasks = self.tasks.iter().filter(|task| task.step == index).count();
+            let at_once = match step.act {
+                Act::Run {
+                    each: Each::ServerInParallel,
+                    ..
+                } => PARALLEL,
+                Act::Run { .. } | Act::Publish | Act::Verify(_) | Act::Wait(_) => 1,
+            };
+            let rounds = u32::try_from(tasks.div_ceil(at_once)).unwrap_or(u32::MAX);
+            step.longest().saturating_mul(rounds)
+        };
+        let steps = self.plan.steps.iter().enumerate();
+        steps
+            .map(of_step)
+            .fold(Duration::ZERO, Duration::saturating_add)
     }
 
     /// A task for people: its step, and its server.

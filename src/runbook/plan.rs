@@ -208,6 +208,21 @@ pub enum AfterCrash {
     Ask,
 }
 
+impl Step {
+    /// How long one of its tasks can take, with all its runs and the pauses between them. What only
+    /// publishes takes no time that anybody waits for.
+    #[must_use]
+    pub fn longest(&self) -> Duration {
+        if self.act == Act::Publish {
+            return Duration::ZERO;
+        }
+        let runs = self.retries.count.saturating_add(1);
+        self.timeout
+            .saturating_mul(runs)
+            .saturating_add(self.retries.pauses())
+    }
+}
+
 impl Plan {
     /// The plan of a service without steps: publish, and nothing else.
     #[must_use]

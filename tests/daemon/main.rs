@@ -10,12 +10,14 @@ mod alerts;
 mod crashes;
 mod dnstap;
 mod failures;
+mod far_end;
 mod history;
 mod house;
 mod kept;
 mod logs;
 mod metrics;
 mod orders;
+mod plans;
 #[path = "../shared/programs.rs"]
 mod programs;
 mod settings;

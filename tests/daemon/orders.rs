@@ -10,14 +10,14 @@ use crate::house::{House, eventually};
 const SHORT: &str = "ttl = { min = \"1s\", max = \"2s\" }\n";
 
 /// Gives an order; returns its exit code and all that it said.
-fn order(house: &House, words: &[&str]) -> (Option<i32>, String) {
+pub(crate) fn order(house: &House, words: &[&str]) -> (Option<i32>, String) {
     let output = house.switchback(words);
     let code = output.status.code();
     let said = [output.stdout, output.stderr].concat();
     (code, String::from_utf8(said).unwrap())
 }
 
-fn json(output: &Output) -> Value {
+pub(crate) fn json(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
@@ -369,71 +369,5 @@ fn a_move_that_waits_for_a_word_is_an_alarm_and_begins_when_it_is_approved() {
     assert!(
         said.contains("no move of service xmpp-federation waits"),
         "{said}"
-    );
-}
-
-#[test]
-fn a_plan_says_each_rrset_serial_and_program_and_changes_nothing() {
-    let mut house = House::build("");
-    let step = "[[service.step]]\nname = \"route\"\nrun = [\"/bin/true\", \"two words\"]\n\
-                each = \"server\"\n[[service.step]]\npublish = true\n";
-    house.write("switchback.toml", &house.config(step));
-    house.serve();
-    eventually("both pools are up", || {
-        (house.status()["pools"][1]["health"] == "up").then_some(())
-    });
-    let (serial, log) = (house.serial(), house.log().len());
-    let (code, page) = order(&house, &["plan", "xmpp-federation", "--now"]);
-    assert_eq!(code, Some(0), "{page}");
-    for line in [
-        "edgepool1 -> edgepool2, as op-0",
-        "step route on edge2.contoso.test.",
-        "/bin/true 'two words'",
-        "SWITCHBACK_TO_POOL=edgepool2",
-        "SWITCHBACK_SERVER=edge2.contoso.test",
-        "- 60     10 50 ",
-        "+ 5      10 50 ",
-        "open streams do not move",
-    ] {
-        assert!(page.contains(line), "no {line:?} in {page}");
-    }
-    let output = house.switchback(&["plan", "xmpp-federation", "--now", "--json"]);
-    let plan = json(&output);
-    assert_eq!((house.serial(), house.log().len()), (serial, log));
-    assert_eq!(house.served().order, ["edge1", "edge2"]);
-
-    let parts = plan["parts"].as_array().unwrap();
-    let moves = parts.iter().find(|part| part["moves"] == true).unwrap();
-    let first = parts.iter().find(|part| part["part"] == "publish").unwrap();
-    assert_eq!(first["zones"][0]["from"], serial);
-    let zone = &moves["zones"][0];
-    let planned: Vec<&Value> = zone["rrsets"].as_array().unwrap().iter().collect();
-    let srv = planned.iter().find(|it| it["rtype"] == "SRV").unwrap();
-    assert!(
-        srv["after"]["records"][0]
-            .as_str()
-            .unwrap()
-            .ends_with("edge2.contoso.test."),
-        "{srv}"
-    );
-    // The plan holds: what is done is what was said.
-    let stale = ["--if-generation", "1"];
-    let failover = ["failover", "xmpp-federation", "--reason", "x", "--now"];
-    let (code, said) = order(&house, &[&failover[..], &stale].concat());
-    assert_eq!(code, Some(3));
-    assert!(said.contains("look at the plan again"), "{said}");
-    let generation = plan["generation"].to_string();
-    let fresh = ["--if-generation", &generation];
-    let (code, said) = order(&house, &[&failover[..], &fresh].concat());
-    assert_eq!(code, Some(0), "{said}");
-    assert_eq!(house.served().order, ["edge2", "edge1"]);
-    let served = house.served();
-    assert_eq!(served.ttl, 5);
-
-    let (code, page) = order(&house, &["plan", "xmpp-federation", "--to", "edgepool2"]);
-    assert_eq!(code, Some(1), "{page}");
-    assert!(
-        page.contains("is the active pool of xmpp-federation already"),
-        "{page}"
     );
 }

@@ -1,6 +1,6 @@
 //! The truth table's rows about who has the last word, and about moves that wait for caches.
 
-use switchback::failover::{Event, Mode, Order, OrderRefusal, Part, Subject, Which};
+use switchback::failover::{Event, Mode, Order, OrderRefusal, Subject, Which};
 use switchback::health::Verdict::{Filtered, Good, Refused};
 use switchback::ids::OperationId;
 use switchback::runbook::AfterCrash;
@@ -9,7 +9,7 @@ use crate::plans::{document_order, verify_first};
 use crate::truth_table::{said, with_hooks};
 use crate::world::{World, ann, failback, failover, policy, secs, service};
 
-fn asking(mode: Mode) -> World {
+pub(crate) fn asking(mode: Mode) -> World {
     let mut policy = policy(3);
     policy.services.get_mut(&"fed".into()).unwrap().mode = mode;
     let mut world = World::new(policy);
@@ -17,7 +17,7 @@ fn asking(mode: Mode) -> World {
     world
 }
 
-fn approve(which: Which) -> Order {
+pub(crate) fn approve(which: Which) -> Order {
     Order::Approve { which, by: ann() }
 }
 
@@ -29,7 +29,7 @@ fn fed() -> Which {
     Which::Service("fed".into())
 }
 
-fn number(id: u64) -> Which {
+pub(crate) fn number(id: u64) -> Which {
     Which::Operation(OperationId(id))
 }
 
@@ -39,7 +39,7 @@ fn asked(world: &World) -> usize {
     world.events.iter().filter(told).count()
 }
 
-fn unhurried(order: Order) -> Order {
+pub(crate) fn unhurried(order: Order) -> Order {
     match order {
         Order::Failover {
             service,
@@ -434,74 +434,33 @@ fn an_ordered_move_that_waits_can_go_at_once_or_be_taken_back() {
     assert!(matches!(refused, OrderRefusal::NothingWaits { .. }));
 }
 
-/// What a rehearsal says: each task, each program with its server, each order published.
-fn rehearsed(world: &World, order: Order) -> Vec<String> {
-    let rehearsal = world.engine.rehearse(world.now, &"fed".into(), order);
-    let parts = rehearsal.unwrap().parts.into_iter().map(|part| match part {
-        Part::Task { task } => format!("task {task}"),
-        Part::Run(call) => format!("run {}@{:?} fence {}", call.step, call.server, call.fence),
-        Part::Publish { publication, .. } => format!("publish {publication:?}"),
-    });
-    parts.collect()
-}
-
 #[test]
-fn a_rehearsal_says_what_the_move_then_does() {
-    for plan in [
-        document_order(AfterCrash::Ask),
-        verify_first(AfterCrash::Ask),
-        switchback::runbook::Plan::publish_only(),
-    ] {
-        for order in [failover("p2"), unhurried(failover("p2"))] {
-            let mut world = with_hooks(plan.clone());
-            let planned = rehearsed(&world, order.clone());
-            assert_eq!(world.events.len(), with_hooks(plan.clone()).events.len());
-            let (events, runs) = (world.events.len(), world.runs.len());
-            let mut published = vec![world.dns[&"fed".into()].clone()];
-            world.order(order).unwrap();
-            for _ in 0..100 {
-                published.push(world.dns[&"fed".into()].clone());
-                let operation = world.engine.operations().next().is_some();
-                if world.active("fed") == "p2" && !operation {
-                    break;
-                }
-                world.round();
-            }
-            published.dedup();
-            let tasks = world.events[events..].iter().filter_map(|event| {
-                let Event::Task { task, status, .. } = event else {
-                    return None;
-                };
-                status
-                    .starts_with("started")
-                    .then(|| format!("task {task}"))
-            });
-            let ran = world.runs[runs..]
-                .iter()
-                .map(|call| format!("run {}@{:?} fence {}", call.step, call.server, call.fence));
-            let shown = published[1..].iter().map(|it| format!("publish {it:?}"));
-            let of = |kind: &str| -> Vec<String> {
-                let parts = planned.iter().filter(|part| part.starts_with(kind));
-                parts.cloned().collect()
-            };
-            assert_eq!(of("task "), tasks.collect::<Vec<_>>());
-            assert_eq!(of("run "), ran.collect::<Vec<_>>());
-            assert_eq!(of("publish "), shown.collect::<Vec<_>>());
-        }
-    }
-}
-
-#[test]
-fn a_rehearsal_is_refused_like_the_order_itself() {
-    let mut world = with_hooks(document_order(AfterCrash::Ask));
-    world
-        .order(said(Subject::Freeze("fed".into()), None, None))
-        .unwrap();
-    let planned = world
-        .engine
-        .rehearse(world.now, &"fed".into(), failover("p2"));
+fn who_rejected_a_move_is_asked_again_when_the_trouble_ends_and_comes_back() {
+    let mut world = asking(Mode::Approve);
+    world.see("p1", Refused);
+    world.rounds(5);
+    world.order(approve(fed())).unwrap();
+    world.see("p2", Refused);
+    world.rounds(5);
+    world.order(reject(fed())).unwrap();
     assert_eq!(
-        planned.unwrap_err(),
-        world.order(failover("p2")).unwrap_err()
+        world.because("fed"),
+        "ann rejected a move to p3: p2 is down"
+    );
+    // While it waits to go back to p1 it is in no trouble.
+    world.see("p2", Good);
+    world.see("p1", Good);
+    world.rounds(20);
+    assert!(
+        world.because("fed").contains("back"),
+        "{}",
+        world.because("fed")
+    );
+    world.see("p2", Refused);
+    world.see("p1", Refused);
+    world.rounds(5);
+    assert_eq!(
+        world.because("fed"),
+        "a move to p3 waits for approval: p2 is down"
     );
 }

@@ -31,28 +31,46 @@ pub struct By {
 /// `switchback plan`.
 #[derive(Debug, Args)]
 #[command(after_help = super::EXIT_CODES, after_long_help = "\
-It says what `switchback failover` would do, and changes nothing: every RRset before and after, the
-serials, every program with its arguments and environment, in order, as if every step succeeded, and
-until when caches lead to the old pool. A copy of the engine goes through the move; so nothing is
-planned otherwise than it is done.
+It says what an order would do, and changes nothing: every RRset before and after, the serials, every
+program with its arguments and environment, every call with its header and body, in order, as if every
+step succeeded, how long that can take, and until when caches lead to where it was. What is secret is not
+shown. A copy of the engine goes through the order; so nothing is planned otherwise than it is done.
+
+Without another word it is about `switchback failover`.
 
 Examples:
   switchback plan xmpp-federation
   switchback plan xmpp-federation --to edgepool2 --now --json
+  switchback plan xmpp-federation --failback
+  switchback plan edge2.contoso.com --drain
+  switchback plan op-12 --approve                what waits for approval, just as it would go
 
 Exit codes:
   0  here it is, and nothing stands in the way
   1  no daemon answered, or something stands in the way
   2  the command line is wrong")]
 pub struct Plan {
-    /// The service, as the configuration names it
-    #[arg(value_name = "SERVICE")]
-    pub service: String,
+    /// The service; with --drain or --undrain the pool or the server; with --approve the service or
+    /// the number of what waits
+    #[arg(value_name = "WHAT")]
+    pub what: String,
     /// The new pool [default: the best of the others]
-    #[arg(long, value_name = "POOL")]
+    #[arg(long, value_name = "POOL", group = "planned")]
     pub to: Option<String>,
-    /// As with `failover --now`
-    #[arg(long)]
+    /// Of `switchback failback`
+    #[arg(long, group = "planned")]
+    pub failback: bool,
+    /// Of `switchback drain`
+    #[arg(long, group = "planned")]
+    pub drain: bool,
+    /// Of `switchback undrain`
+    #[arg(long, group = "planned")]
+    pub undrain: bool,
+    /// Of `switchback approve`
+    #[arg(long, group = "planned")]
+    pub approve: bool,
+    /// As with `--now` of the order
+    #[arg(long, conflicts_with_all = ["undrain", "approve"])]
     pub now: bool,
     /// Which daemon.
     #[command(flatten)]
