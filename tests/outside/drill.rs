@@ -48,6 +48,42 @@ fn tell(leg: &Value) {
     ));
 }
 
+/// Each step as it would run, there and then back, and how long it can take.
+fn the_runbook_is_shown_both_ways(shadow: &Value) {
+    let plans = shadow["plans"].as_array().unwrap();
+    let pools = ["edgepool1", "edgepool2"];
+    assert_eq!(plans.len(), 2, "{shadow:#}");
+    for (index, plan) in plans.iter().enumerate() {
+        let ours = &plan["services"][0];
+        let (from, to) = (pools[index], pools[1 - index]);
+        assert_eq!((&ours["from"], &ours["to"]), (&from.into(), &to.into()));
+        assert_eq!(ours["operation"], index);
+        assert_eq!(ours["at_most_ms"], 60_000);
+        let parts = ours["parts"].as_array().unwrap();
+        let part = |kind: &str| parts.iter().find(|part| part["part"] == kind).unwrap();
+        assert_eq!(part("step")["name"], "route");
+        let run = part("run");
+        assert!(
+            run["argv"][0].as_str().unwrap().ends_with("/route"),
+            "{run}"
+        );
+        assert_eq!(run["environment"]["SWITCHBACK_TO_POOL"], to);
+        let swap = parts.iter().find(|part| part["change"] == "moves").unwrap();
+        assert_eq!(swap["zones"][0]["origin"], "contoso.test.");
+    }
+    // The way back begins with the serials that the way there would leave.
+    let serials = |plan: &Value| {
+        let parts = plan["services"][0]["parts"].as_array().unwrap().iter();
+        let zones = parts.filter_map(|part| {
+            let zone = &part["zones"][0];
+            Some((zone["from"].as_u64()?, zone["to"].as_u64()?))
+        });
+        zones.collect::<Vec<_>>()
+    };
+    let (there, back) = (serials(&plans[0]), serials(&plans[1]));
+    assert_eq!(there.last().unwrap().1, back.first().unwrap().0);
+}
+
 #[test]
 fn a_drill_goes_there_and_back_and_says_who_saw_it() {
     let test = "drill::a_drill_goes_there_and_back_and_says_who_saw_it";
@@ -65,6 +101,7 @@ fn a_drill_goes_there_and_back_and_says_who_saw_it() {
         );
         // The daemon, two name servers, a resolver.
         assert_eq!(shadow["before"].as_array().unwrap().len(), 4, "{shadow}");
+        the_runbook_is_shown_both_ways(&shadow);
         assert_eq!(
             lab.status()["services"][0]["operation"],
             Value::Null,

@@ -78,7 +78,8 @@ It begins only if both pools are healthy, nothing else is under way, no override
 says the present order; --force leaves this out. Whatever fails on the way out, the way back is tried.
 Ctrl-C leaves the service where it is then, and says how to go on.
 
-With --shadow nothing is ordered: all is checked and everybody is asked.
+With --shadow nothing is ordered: all is checked, everybody is asked, and both moves are shown as they would
+go, with every program and call, every record, and how long timeouts and retries could make it take.
 
 Examples:
   switchback drill xmpp-federation --shadow

@@ -20,7 +20,7 @@ use super::ask::{ask, other_answer, write_json};
 use super::output::{CommandError, Out, complain};
 use super::{Exit, order, verify, wiring};
 use crate::admin::status::{ServiceStatus, Transport};
-use crate::admin::text::{Paint, tame};
+use crate::admin::text::{self, Paint, tame};
 use crate::admin::{Answer, Request};
 use crate::ids::{PoolName, ServiceName};
 use crate::lookup::Patience;
@@ -59,19 +59,11 @@ pub(super) fn run(arguments: &Drill, out: &mut Out) -> Result<Exit, CommandError
     let baseline = exercise.baseline();
     let mut against = may::obstacles(&now, &to);
     against.extend(may::dissent(&baseline, &from));
+    if arguments.shadow {
+        return exercise.shadow(&now, &to, baseline, against, out);
+    }
     if !arguments.by.json {
         exercise.announce(&from, &to, &baseline, &against, out)?;
-    }
-    if arguments.shadow {
-        if arguments.by.json {
-            let report = exercise.report(&from, &to, baseline, &against, Vec::new());
-            write_json(&report, out)?;
-        }
-        return Ok(if against.is_empty() {
-            Exit::Well
-        } else {
-            Exit::NotWell
-        });
     }
     if !against.is_empty() && !arguments.force {
         let why = format!(
@@ -212,6 +204,74 @@ impl<'a> Exercise<'a> {
         Ok(())
     }
 
+    /// The move there, and the move back.
+    fn orders(&self, before: &ServiceStatus, to: &PoolName) -> [Request; 2] {
+        let by = || order::claim(&self.arguments.by, Some(&self.arguments.reason));
+        let (service, force) = (&self.service, self.arguments.force);
+        // A drill is about the move itself: it does not wait for caches first.
+        let failover = |to: &PoolName| Request::Failover {
+            service: service.clone(),
+            to: Some(to.clone()),
+            force,
+            now: true,
+            if_generation: None,
+            by: by(),
+        };
+        // A failback also lets automatic failback go on, which the failover held back.
+        let back = if before.active == before.preferred {
+            Request::Failback {
+                service: service.clone(),
+                force,
+                now: true,
+                by: by(),
+            }
+        } else {
+            failover(&before.active)
+        };
+        [failover(to), back]
+    }
+
+    /// All but the orders: what they would do, both ways.
+    fn shadow(
+        &self,
+        now: &ServiceStatus,
+        to: &PoolName,
+        baseline: Vec<Baseline>,
+        mut against: Vec<String>,
+        out: &mut Out,
+    ) -> Result<Exit, CommandError> {
+        let orders = Vec::from(self.orders(now, to));
+        let plans = match order::plans(&self.arguments.by.daemon, orders) {
+            Ok(plans) => plans,
+            Err(CommandError::Refused(why)) => {
+                against.push(why);
+                Vec::new()
+            }
+            Err(error) => return Err(error),
+        };
+        // What the way back says again stands in the way once.
+        for why in plans.iter().flat_map(|plan| &plan.in_the_way) {
+            if !against.contains(why) {
+                against.push(why.clone());
+            }
+        }
+        if self.arguments.by.json {
+            let mut report = self.report(&now.active, to, baseline, &against, Vec::new());
+            report.plans = plans;
+            write_json(&report, out)?;
+        } else {
+            self.announce(&now.active, to, &baseline, &against, out)?;
+            for plan in &plans {
+                write!(out, "\n{}", text::plan(plan, out.paint()))?;
+            }
+        }
+        Ok(if against.is_empty() {
+            Exit::Well
+        } else {
+            Exit::NotWell
+        })
+    }
+
     fn there_and_back(
         &self,
         before: &ServiceStatus,
@@ -221,35 +281,7 @@ impl<'a> Exercise<'a> {
         out: &mut Out,
     ) -> Result<Exit, CommandError> {
         let from = &before.active;
-        let by = || order::claim(&self.arguments.by, Some(&self.arguments.reason));
-        let force = self.arguments.force;
-        // A drill is about the move itself: it does not wait for caches first.
-        let there = Request::Failover {
-            service: self.service.clone(),
-            to: Some(to.clone()),
-            force,
-            now: true,
-            if_generation: None,
-            by: by(),
-        };
-        // A failback also lets automatic failback go on, which the failover held back.
-        let back = if *from == before.preferred {
-            Request::Failback {
-                service: self.service.clone(),
-                force,
-                now: true,
-                by: by(),
-            }
-        } else {
-            Request::Failover {
-                service: self.service.clone(),
-                to: Some(from.clone()),
-                force,
-                now: true,
-                if_generation: None,
-                by: by(),
-            }
-        };
+        let [there, back] = self.orders(before, to);
         let mut legs = Vec::new();
         for (request, from, to) in [(&there, from, to), (&back, to, from)] {
             let is_back = !legs.is_empty();
@@ -304,6 +336,7 @@ impl<'a> Exercise<'a> {
             to: to.clone(),
             against: against.to_vec(),
             before: baseline,
+            plans: Vec::new(),
             legs,
         }
     }

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use serde::Serialize;
 
+use crate::admin::Plan;
 use crate::admin::status::TaskState;
 use crate::admin::text::{Paint, tame};
 use crate::cli::output::{CommandError, Out};
@@ -24,6 +25,8 @@ pub(super) struct Report {
     pub(super) against: Vec<String>,
     /// What everybody said before.
     pub(super) before: Vec<Baseline>,
+    /// What the orders would do, there and back, if nothing was ordered.
+    pub(super) plans: Vec<Plan>,
     /// There, and back.
     pub(super) legs: Vec<Leg>,
 }
@@ -246,6 +249,7 @@ mod tests {
             to: "edgepool2".into(),
             against: Vec::new(),
             before: Vec::new(),
+            plans: Vec::new(),
             legs: vec![leg],
         };
         let lines = report.lines(Paint::Plain);
