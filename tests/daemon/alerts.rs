@@ -227,3 +227,68 @@ fn a_program_is_told_by_its_environment_and_its_input_and_a_reload_changes_who_i
     assert!(taken, "{why}");
     assert_eq!(house.status()["alerts"], Value::Array(Vec::new()));
 }
+
+/// Until this many have come, in order: the topic, the severity, and words of the text of each.
+fn were_told(told: &Mutex<Vec<Seen>>, all: &[(&str, &str, &str)]) {
+    eventually(&format!("they are told {all:?}"), || {
+        (told.lock().unwrap().len() >= all.len()).then_some(())
+    });
+    let told = told.lock().unwrap();
+    assert_eq!(told.len(), all.len(), "{told:?}");
+    for (seen, (topic, severity, words)) in told.iter().zip(all) {
+        let body = seen.body();
+        assert_eq!(
+            (&body["topic"], &body["severity"]),
+            (&(*topic).into(), &(*severity).into())
+        );
+        assert!(body["text"].as_str().unwrap().contains(words), "{body}");
+    }
+}
+
+#[test]
+fn people_are_asked_for_their_word_and_told_that_it_was_said() {
+    let (at, told) = server(|_, stream| takes(stream));
+    let mut house = House::build("");
+    let text =
+        "mode = \"approve\"\n".to_owned() + &alert("oncall", at, "") + "on = [\"approval\"]\n";
+    house.write("switchback.toml", &house.config(&text));
+    house.serve();
+    house.close(0);
+    let asked = ("approval", "alarm", "to edgepool2 WAITS FOR APPROVAL");
+    were_told(&told, &[asked]);
+    let first = told.lock().unwrap()[0].body();
+    let operation = format!("op-{}", first["operation"]);
+    let how = format!("switchback approve {operation}");
+    assert!(first["text"].as_str().unwrap().contains(&how), "{first}");
+    let approve = ["approve", &operation, "--author", "ann", "--reason", "go"];
+    let approved = house.switchback(&approve);
+    assert!(approved.status.success(), "{approved:?}");
+    let answered = ("approval", "resolved", "to edgepool2 approved by ann");
+    were_told(&told, &[asked, answered]);
+    let last = told.lock().unwrap()[1].body();
+    assert_eq!(
+        (&last["operation"], &last["pool"]),
+        (&first["operation"], &"edgepool2".into())
+    );
+}
+
+#[test]
+fn people_are_told_that_the_state_cannot_be_recorded_and_when_it_can_again() {
+    let (at, told) = server(|_, stream| takes(stream));
+    let mut house = House::build("");
+    let text = alert("oncall", at, "") + "on = [\"store\"]\n";
+    house.write("switchback.toml", &house.config(&text));
+    house.serve();
+    house.limit_files(Some(1));
+    house.close(0);
+    house.serves(["edge2", "edge1"]);
+    let failed = (
+        "store",
+        "alarm",
+        "the state cannot be recorded, no hook runs",
+    );
+    were_told(&told, &[failed]);
+    house.limit_files(None);
+    let again = ("store", "resolved", "the state can be recorded again");
+    were_told(&told, &[failed, again]);
+}

@@ -133,6 +133,11 @@ impl Lab {
         self.network.blackhole(host);
     }
 
+    /// Ends [`Lab::blackhole`].
+    pub(crate) fn reconnect(&self, host: &str) {
+        self.network.reconnect(host);
+    }
+
     /// Until everybody answers, and the secondary has what the daemon serves.
     fn settles(&self) {
         for (edge, address) in [("edge1", "10.77.0.11:5269"), ("edge2", "10.77.0.12:5269")] {

@@ -3,6 +3,7 @@
 //! left out.
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
+mod alerts;
 #[path = "../federation/certificates.rs"]
 mod certificates;
 mod drill;
