@@ -228,8 +228,8 @@ pub struct Daemon {
 Alarms, halted runbooks and excluded pools come first; then each service with its pools in the
 order published; then each server with the last look at it.
 
---watch shows it anew every second, with bars for what is under way; j, k and the arrows scroll, q or
-ctrl-C ends it. Where there is no terminal that can do so, it says so and shows the status once.
+--watch shows it anew every second, with bars for what is under way; j, k and the arrows scroll, q,
+ctrl-C or SIGTERM ends it, with the exit code of what was seen last. Where there is no terminal that can do so, it says so and shows the status once.
 
 --alive is for supervisors, which restart what is not alive: a dead edge is no reason to.
 
