@@ -1,4 +1,4 @@
-//! What the guards of the hot path cost: `cargo bench --bench guards [-- --rounds N
+//! What the guards of the hot path cost, alone and together: `cargo bench --bench guards [-- --rounds N
 //! --milliseconds N --beside PROGRAM]`.
 //!
 //! The same program serves the same zone once for each row, all on one processor; the generator has
@@ -7,12 +7,14 @@
 //! over the rounds, and the median of its ratios to the first row *of the same round*: that is what
 //! the weather of a machine leaves as it is.
 //!
-//! - `limit off`: `mode = "off"`. Metrics are counted in every row: nothing switches that off.
-//! - `loopback allowed`: as it is by default; the client is in `allow`.
-//! - `limit on`: each response is counted in the table, none is over the limit.
+//! - `nothing`: neither the rate limit nor the sandbox. Metrics are counted in every row: nothing
+//!   switches that off.
+//! - `sandbox`: as it is by default.
+//! - `sandbox, loopback allowed`: the limit as it is by default; the client is in `allow`.
+//! - `sandbox, limit`: each response is counted in the table, none is over the limit.
 //! - `all over it`: nearly each response is over the limit, and the way to TCP goes out instead.
-//! - `--beside PROGRAM`: another build of switchback, without a `[rate_limit]` in its
-//!   configuration, with which it can be told what anything that came later costs, metrics too.
+//! - `--beside PROGRAM`: another build of switchback, with neither `[rate_limit]` nor `[sandbox]` in
+//!   its configuration, with which it can be told what anything that came later costs, metrics too.
 //!
 //! It fails if an answer is wrong; figures never fail it.
 #![allow(
@@ -54,38 +56,43 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// So many queries are under way at a time, as in `peers`.
 const OUTSTANDING: usize = 100;
 
-/// A row: what it is called, its limit, and whether each response is what was asked for.
+/// A row: what it is called, its guards, and whether each response is what was asked for.
 struct Row {
     name: &'static str,
-    limit: &'static str,
+    guards: &'static str,
     is_whole: bool,
 }
 
-const ROWS: [Row; 4] = [
+const ROWS: [Row; 5] = [
     Row {
-        name: "limit off",
-        limit: "[rate_limit]\nmode = \"off\"\n",
+        name: "nothing",
+        guards: "[rate_limit]\nmode = \"off\"\n[sandbox]\nlandlock = \"off\"\nseccomp = \"off\"\n",
         is_whole: true,
     },
     Row {
-        name: "loopback allowed",
-        limit: "",
+        name: "sandbox",
+        guards: "[rate_limit]\nmode = \"off\"\n",
         is_whole: true,
     },
     Row {
-        name: "limit on",
-        limit: "[rate_limit]\nper_second = 1000000\nallow = []\n",
+        name: "sandbox, loopback allowed",
+        guards: "",
+        is_whole: true,
+    },
+    Row {
+        name: "sandbox, limit",
+        guards: "[rate_limit]\nper_second = 1000000\nallow = []\n",
         is_whole: true,
     },
     Row {
         name: "all over it",
-        limit: "[rate_limit]\nper_second = 1\nallow = []\n",
+        guards: "[rate_limit]\nper_second = 1\nallow = []\n",
         is_whole: false,
     },
 ];
 const BESIDE: Row = Row {
     name: "the other build",
-    limit: "",
+    guards: "",
     is_whole: true,
 };
 
@@ -126,7 +133,7 @@ fn main() {
             }
             samples.push(of_round);
         }
-        println!("{:<36} CPU µs  × limit off", workload.title);
+        println!("{:<36} CPU µs    × nothing", workload.title);
         for (at, one) in running.iter().enumerate() {
             let cpu = median(samples.iter().map(|round| round[at]));
             let ratio = median(samples.iter().map(|round| round[at] / round[0]));
@@ -150,7 +157,7 @@ fn start(row: &'static Row, program: &str, setting: &Setting) -> Running {
     let text = format!(
         "state_dir = \"{at}\"\n[listen]\ndns = [\"127.0.0.1:{port}\"]\ncontrol = \
          \"{at}/control.sock\"\n{}[[zone]]\norigin = \"{origin}.\"\nfile = \"{at}/zone\"\n",
-        row.limit
+        row.guards
     );
     fs::write(&config, text).unwrap();
     let output = File::create(folder.path().join("output")).unwrap();
