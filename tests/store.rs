@@ -391,7 +391,8 @@ fn after_a_full_disk_the_store_goes_on_without_a_restart() {
 }
 
 fn reserve(counters: &mut Counters, store: &Store, floor: Serial) {
-    let reservation = counters.reserve([("contoso", floor)]);
+    let group = counters.group("contoso");
+    let reservation = counters.reserve([(group, floor)]);
     store.commit(&reservation.writes()).unwrap();
     counters.confirm(reservation);
 }
@@ -412,12 +413,13 @@ fn counters_never_go_back_over_random_restarts() {
         let store = open(temp.path());
         // The clock is anywhere.
         let mut counters = Counters::open(&store, Wall(random(4_000_000_000_000))).unwrap();
+        let group = counters.group("contoso");
         for _ in 0..random(300) {
             if random(50) == 0 {
                 floor = floor.plus(u32::try_from(random(100_000)).unwrap());
             }
             reserve(&mut counters, &store, floor);
-            let serial = counters.next_serial("contoso", floor).unwrap();
+            let serial = counters.next_serial(group, floor).unwrap();
             assert!(
                 last.is_none_or(|last| serial.is_newer_than(last)),
                 "{serial} {last:?}"
@@ -441,21 +443,28 @@ fn most_swaps_write_no_counter_and_an_orderly_end_costs_no_numbers() {
     let mut counters = Counters::open(&store, NOW).unwrap();
     let floor = Serial(2_026_112_301);
     let mut reservations = 0;
+    let group = counters.group("contoso");
     for n in 0..1000 {
-        let reservation = counters.reserve([("contoso", floor)]);
+        let reservation = counters.reserve([(group, floor)]);
+        assert_eq!(
+            reservation.is_urgent(),
+            n == 0,
+            "only the first swap waits for the disk"
+        );
         if !reservation.is_empty() {
             reservations += 1;
             store.commit(&reservation.writes()).unwrap();
             counters.confirm(reservation);
         }
-        assert_eq!(counters.next_serial("contoso", floor), Ok(floor.plus(n)));
+        assert_eq!(counters.next_serial(group, floor), Ok(floor.plus(n)));
         counters.next_generation().unwrap();
     }
     assert!(reservations <= 5, "{reservations}");
     store.commit(&counters.into_last_writes()).unwrap();
     let mut counters = Counters::open(&store, NOW).unwrap();
+    let group = counters.group("contoso");
     reserve(&mut counters, &store, floor);
-    assert_eq!(counters.next_serial("contoso", floor), Ok(floor.plus(1000)));
+    assert_eq!(counters.next_serial(group, floor), Ok(floor.plus(1000)));
 }
 
 #[test]
@@ -463,18 +472,19 @@ fn when_the_store_fails_the_rest_of_the_block_is_handed_out() {
     let temp = tempfile::tempdir().unwrap();
     let store = open(temp.path());
     let mut counters = Counters::open(&store, NOW).unwrap();
-    let nothing = counters.next_serial("contoso", Serial(1)).unwrap_err();
+    let group = counters.group("contoso");
+    let nothing = counters.next_serial(group, Serial(1)).unwrap_err();
     assert!(matches!(nothing, Exhausted::Serial { .. }), "{nothing}");
     reserve(&mut counters, &store, Serial(1));
     let mut handed_out = 0;
-    while counters.next_serial("contoso", Serial(1)).is_ok() {
+    while counters.next_serial(group, Serial(1)).is_ok() {
         counters.next_generation().unwrap();
         handed_out += 1;
     }
     assert_eq!(handed_out, BLOCK);
     assert_eq!(counters.next_generation(), Err(Exhausted::Generation));
     reserve(&mut counters, &store, Serial(1));
-    assert!(counters.next_serial("contoso", Serial(1)).is_ok());
+    assert!(counters.next_serial(group, Serial(1)).is_ok());
 }
 
 #[test]

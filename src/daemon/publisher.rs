@@ -19,7 +19,7 @@ use crate::config::{Config, Secondaries};
 use crate::failover::{Policy, Publication};
 use crate::ids::{Generation, Serial, ServerName, ServiceName};
 use crate::snapshot::{ServiceRecord, ServiceSpec, Settings, Snapshot, SnapshotSpec, Source};
-use crate::store::Counters;
+use crate::store::{Counters, GroupNumber, Reservation};
 use crate::time::Wall;
 use crate::tsig::Keys;
 use crate::zone::{Name, Zone};
@@ -49,6 +49,8 @@ pub(super) struct Ground {
 #[derive(Clone)]
 struct Group {
     name: String,
+    /// What the counters know it by, once they do.
+    number: Option<GroupNumber>,
     /// The newest serial of their files: what is served is never older.
     floor: Serial,
 }
@@ -110,6 +112,7 @@ impl Ground {
         names.sort_by_key(|(_, number)| *number);
         let groups = names.into_iter().map(|(name, _)| Group {
             name,
+            number: None,
             floor: Serial(0),
         });
         let services = config.policy.services.iter();
@@ -152,20 +155,36 @@ impl Ground {
         }
     }
 
+    /// These groups as the counters know them, each with its place and its floor.
+    fn numbered<'g>(
+        &'g self,
+        groups: &'g BTreeSet<usize>,
+    ) -> impl Iterator<Item = (usize, GroupNumber, Serial)> {
+        groups.iter().filter_map(|at| {
+            let group = self.groups.get(*at)?;
+            Some((*at, group.number?, group.floor))
+        })
+    }
+
+    fn wanted(&self, counters: &Counters, groups: &BTreeSet<usize>) -> Reservation {
+        let numbered = self.numbered(groups);
+        counters.reserve(numbered.map(|(_, number, floor)| (number, floor)))
+    }
+
     fn all_groups(&self) -> BTreeSet<usize> {
         (0..self.groups.len()).collect()
     }
 
-    /// The groups whose zones hold something of the service: the place, the name and the floor of
-    /// each.
+    /// The groups whose zones hold something of the service: the place, what the counters know
+    /// it by, and the floor of each.
     pub(super) fn touched_by(
         &self,
         service: &ServiceName,
-    ) -> impl Iterator<Item = (usize, &str, Serial)> {
+    ) -> impl Iterator<Item = (usize, Option<GroupNumber>, Serial)> {
         let places = self.touched.get(service).into_iter().flatten();
         places.filter_map(|at| {
             let group = self.groups.get(*at)?;
-            Some((*at, group.name.as_str(), group.floor))
+            Some((*at, group.number, group.floor))
         })
     }
 
@@ -222,12 +241,13 @@ impl Ground {
 impl Publisher {
     /// Publishes for the first time: every zone gets a new serial.
     pub(super) fn start(
-        ground: Ground,
+        mut ground: Ground,
         mut numbers: Numbers,
         publications: BTreeMap<ServiceName, Publication>,
         disk: &mut Disk,
     ) -> Result<Publisher, DaemonError> {
         let mut serials = vec![Serial(0); ground.groups.len()];
+        numbers.introduce(&mut ground);
         let generation = numbers.draw(&ground, &ground.all_groups(), &mut serials, disk)?;
         let mut snapshot = ground.snapshot(generation, &serials, &publications)?;
         let (stored, mut digests) = (disk.histories()?, Digests::default());
@@ -328,6 +348,7 @@ impl Publisher {
         let moved = before.moved(generation, &changed, self.ground.serials_of_zones(&serials));
         let snapshot = moved.map_err(|violations| DaemonError::Guard { violations })?;
         self.swap(snapshot, None, &Prepared::default(), disk);
+        self.numbers.top_up(&self.ground, &groups, disk);
         self.serials = serials;
         self.publications.extend(changed);
         Ok(())
@@ -374,7 +395,7 @@ impl Publisher {
 
     fn change_ground(
         &mut self,
-        ground: Ground,
+        mut ground: Ground,
         prepared: &Prepared,
         publications: BTreeMap<ServiceName, Publication>,
         groups: &BTreeSet<usize>,
@@ -389,9 +410,11 @@ impl Publisher {
         let mut serials: Vec<Serial> = serials
             .map(|group| of(group).unwrap_or(group.floor))
             .collect();
+        self.numbers.introduce(&mut ground);
         let generation = self.numbers.draw(&ground, groups, &mut serials, disk)?;
         let snapshot = ground.snapshot(generation, &serials, &publications)?;
         self.swap(snapshot, Some(ground), prepared, disk);
+        self.numbers.top_up(&self.ground, groups, disk);
         self.serials = serials;
         self.publications = publications;
         Ok(())
@@ -435,6 +458,16 @@ impl Publisher {
 }
 
 impl Numbers {
+    /// Lets the counters know the groups of new ground.
+    fn introduce(&mut self, ground: &mut Ground) {
+        if let Numbers::Reserved(counters) = self {
+            for group in &mut ground.groups {
+                let number = group.number.unwrap_or_else(|| counters.group(&group.name));
+                group.number = Some(number);
+            }
+        }
+    }
+
     /// Draws a generation and a new serial for each of these groups.
     fn draw(
         &mut self,
@@ -443,31 +476,36 @@ impl Numbers {
         serials: &mut [Serial],
         disk: &mut Disk,
     ) -> Result<Generation, DaemonError> {
-        let touched = groups.iter().filter_map(|at| ground.groups.get(*at));
         let counters = match self {
             Numbers::Reserved(counters) => counters,
             Numbers::FromFiles(generation) => {
                 generation.0 += 1;
-                for (at, group) in groups.iter().zip(touched) {
-                    set(serials, *at, group.floor);
+                for at in groups {
+                    let floor = ground.groups.get(*at).map_or(Serial(0), |it| it.floor);
+                    set(serials, *at, floor);
                 }
                 return Ok(*generation);
             }
         };
-        let floors = touched.clone().map(|it| (it.name.as_str(), it.floor));
-        let wanted = counters.reserve(floors);
         // If the disk fails, what is left of the blocks is still good.
-        if !wanted.is_empty() && disk.commit(wanted.writes()) {
+        let wanted = ground.wanted(counters, groups);
+        if wanted.is_urgent() && disk.commit(wanted.writes()) {
             counters.confirm(wanted);
         }
-        for (at, group) in groups.iter().zip(touched) {
-            set(
-                serials,
-                *at,
-                counters.next_serial(&group.name, group.floor)?,
-            );
+        for (at, number, floor) in ground.numbered(groups) {
+            set(serials, at, counters.next_serial(number, floor)?);
         }
         Ok(counters.next_generation()?)
+    }
+
+    /// Reserves what the next swaps will take, after one: nobody waits for it.
+    fn top_up(&mut self, ground: &Ground, groups: &BTreeSet<usize>, disk: &mut Disk) {
+        if let Numbers::Reserved(counters) = self {
+            let wanted = ground.wanted(counters, groups);
+            if !wanted.is_empty() && disk.commit(wanted.writes()) {
+                counters.confirm(wanted);
+            }
+        }
     }
 }
 

@@ -89,13 +89,14 @@ impl Trial {
         if let Some(counters) = counters {
             // A copy may reserve what it likes: nothing of it reaches the disk.
             let touched = ground.touched_by(service);
-            let wanted = counters.reserve(touched.map(|(_, name, floor)| (name, floor)));
+            let numbered = touched.filter_map(|(_, number, floor)| Some((number?, floor)));
+            let wanted = counters.reserve(numbered);
             counters.confirm(wanted);
         }
-        for (at, name, floor) in ground.touched_by(service) {
-            let serial = match counters {
-                Some(counters) => counters.next_serial(name, floor)?,
-                None => floor,
+        for (at, number, floor) in ground.touched_by(service) {
+            let serial = match (&mut *counters, number) {
+                (Some(counters), Some(number)) => counters.next_serial(number, floor)?,
+                (None, _) | (_, None) => floor,
             };
             if let Some(place) = serials.get_mut(at) {
                 *place = serial;

@@ -1,6 +1,7 @@
 //! Serials and generations from durably reserved blocks.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::ids::{Generation, Serial};
 use crate::time::Wall;
@@ -31,12 +32,25 @@ pub enum Exhausted {
     Generation,
 }
 
+/// A zone group, by the number that it has in one [`Counters`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GroupNumber(usize);
+
 /// A stretch to be reserved: commit [`Reservation::writes`], along with whatever else there is
 /// to write, then hand it to [`Counters::confirm`]. If the commit fails, drop it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reservation {
-    serials: BTreeMap<String, (Serial, Serial)>,
+    serials: Vec<Stretch>,
     generation: Option<u64>,
+    is_urgent: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Stretch {
+    number: GroupNumber,
+    group: Arc<str>,
+    start: Serial,
+    end: Serial,
 }
 
 impl Reservation {
@@ -46,12 +60,18 @@ impl Reservation {
         self.serials.is_empty() && self.generation.is_none()
     }
 
+    /// Whether a number that is asked for can only be had with it.
+    #[must_use]
+    pub fn is_urgent(&self) -> bool {
+        self.is_urgent
+    }
+
     /// What has to be durable.
     #[must_use]
     pub fn writes(&self) -> Vec<Write> {
         self.serials
             .iter()
-            .map(|(group, (_, end))| serial_row(group, *end))
+            .map(|stretch| serial_row(&stretch.group, stretch.end))
             .chain(self.generation.map(generation_row))
             .collect()
     }
@@ -60,15 +80,18 @@ impl Reservation {
 /// Hands out serials, per zone group, and generations. Neither goes back, whatever happens to
 /// the process, the clock or the disk.
 ///
-/// For each swap: [`Counters::reserve`], add its writes to the transaction that is due anyway,
-/// and [`Counters::confirm`] it after the commit. The next block is asked for while half of the
-/// old one is left, so numbers can be taken before that commit; only the first swap of a group,
-/// or a file whose serial leaps ahead, has to wait for it. When the store fails, what is left
-/// of the blocks is still handed out.
+/// A group is known by its name on the disk and by a number here ([`Counters::group`]): one move may
+/// take a serial of each of 100,000 groups. For each swap: [`Counters::reserve`], and if it
+/// [is urgent](Reservation::is_urgent), write it and [`Counters::confirm`] it first. As the next
+/// block is asked for while half of the old one is left, only the first swap of a group, or a file
+/// whose serial leaps ahead, has to wait for that; all others reserve when they are done. When the
+/// store fails, what is left of the blocks is still handed out.
 #[derive(Clone, Debug)]
 pub struct Counters {
     begun: Wall,
-    serials: BTreeMap<String, Block>,
+    numbers: HashMap<Arc<str>, GroupNumber>,
+    /// By number.
+    groups: Vec<(Arc<str>, Block)>,
     /// The next generation, and the first that is not reserved.
     generation: (u64, u64),
 }
@@ -94,16 +117,15 @@ impl Counters {
     ) -> Result<Counters, String> {
         let mut counters = Counters {
             begun: now,
-            serials: BTreeMap::new(),
+            numbers: HashMap::new(),
+            groups: Vec::new(),
             generation: (now.unix_seconds(), now.unix_seconds()),
         };
         for (key, json) in rows {
             let unreadable = || format!("counter {key}: {json} is no number");
             if let Some(group) = key.strip_prefix(SERIAL) {
                 let end = json.parse().map_err(|_| unreadable())?;
-                counters
-                    .serials
-                    .insert(group.to_owned(), Block::resumed(Serial(end)));
+                counters.add(group, Block::resumed(Serial(end)));
             } else if key == GENERATION {
                 let end = json.parse().map_err(|_| unreadable())?;
                 counters.generation = (end, end);
@@ -112,49 +134,75 @@ impl Counters {
         Ok(counters)
     }
 
-    /// What to reserve before the next swap of `groups` (each with its floor, the serial of its
-    /// file). Empty as long as there is plenty.
-    #[must_use]
-    pub fn reserve<'a>(&self, groups: impl IntoIterator<Item = (&'a str, Serial)>) -> Reservation {
-        let serials = groups
-            .into_iter()
-            .filter_map(|(group, floor)| {
-                let wanted = self.block(group).wanted(floor)?;
-                Some((group.to_owned(), wanted))
-            })
-            .collect();
-        let (next, end) = self.generation;
-        let low = end.saturating_sub(next) < u64::from(LOW);
-        Reservation {
-            serials,
-            generation: low.then(|| end.saturating_add(u64::from(BLOCK))),
+    /// The number of a group.
+    pub fn group(&mut self, name: &str) -> GroupNumber {
+        match self.numbers.get(name) {
+            Some(number) => *number,
+            None => self.add(name, Block::begun(self.begun)),
         }
+    }
+
+    fn add(&mut self, name: &str, block: Block) -> GroupNumber {
+        let (name, number) = (Arc::from(name), GroupNumber(self.groups.len()));
+        self.groups.push((Arc::clone(&name), block));
+        self.numbers.insert(name, number);
+        number
+    }
+
+    /// What to reserve for `groups` (each with its floor, the serial of its file). Empty as long
+    /// as there is plenty.
+    #[must_use]
+    pub fn reserve(&self, groups: impl IntoIterator<Item = (GroupNumber, Serial)>) -> Reservation {
+        let (next, end) = self.generation;
+        let left = end.saturating_sub(next);
+        let mut wanted = Reservation {
+            serials: Vec::new(),
+            generation: (left < u64::from(LOW)).then(|| end.saturating_add(u64::from(BLOCK))),
+            is_urgent: left == 0,
+        };
+        for (number, floor) in groups {
+            let Some((group, block)) = self.groups.get(number.0) else {
+                continue;
+            };
+            if let Some((start, end)) = block.wanted(floor) {
+                wanted.is_urgent |= block.is_used_up(floor);
+                let group = Arc::clone(group);
+                wanted.serials.push(Stretch {
+                    number,
+                    group,
+                    start,
+                    end,
+                });
+            }
+        }
+        wanted
     }
 
     /// The writes of `reservation` are durable.
     pub fn confirm(&mut self, reservation: Reservation) {
-        for (group, (start, end)) in reservation.serials {
-            let mut block = self.block(&group);
-            block.confirm(start, end);
-            self.serials.insert(group, block);
+        for stretch in reservation.serials {
+            if let Some((_, block)) = self.groups.get_mut(stretch.number.0) {
+                block.confirm(stretch.start, stretch.end);
+            }
         }
         if let Some(end) = reservation.generation {
             self.generation.1 = end;
         }
     }
 
-    /// The next serial of `group`: newer than all before, and not older than `floor`.
+    /// The next serial of a group: newer than all before, and not older than `floor`.
     ///
     /// # Errors
     /// [`Exhausted::Serial`]: the reserve does not reach so far.
-    pub fn next_serial(&mut self, group: &str, floor: Serial) -> Result<Serial, Exhausted> {
-        let mut block = self.block(group);
-        let serial = block.take(floor).ok_or_else(|| Exhausted::Serial {
+    pub fn next_serial(&mut self, number: GroupNumber, floor: Serial) -> Result<Serial, Exhausted> {
+        let exhausted = |group: &str| Exhausted::Serial {
             group: group.to_owned(),
             floor,
-        })?;
-        self.serials.insert(group.to_owned(), block);
-        Ok(serial)
+        };
+        match self.groups.get_mut(number.0) {
+            Some((group, block)) => block.take(floor).ok_or_else(|| exhausted(group)),
+            None => Err(exhausted("unknown")),
+        }
     }
 
     /// The next generation, greater than all before.
@@ -174,16 +222,13 @@ impl Counters {
     /// counters: nothing may be handed out after it.
     #[must_use]
     pub fn into_last_writes(self) -> Vec<Write> {
-        self.serials
-            .iter()
+        // Of a group that nothing was reserved for, the disk has nothing to remember.
+        let fresh = Block::begun(self.begun);
+        let known = self.groups.iter().filter(|(_, block)| *block != fresh);
+        known
             .map(|(group, block)| serial_row(group, block.next()))
             .chain([generation_row(self.generation.0)])
             .collect()
-    }
-
-    fn block(&self, group: &str) -> Block {
-        let begun = || Block::begun(self.begun);
-        self.serials.get(group).copied().unwrap_or_else(begun)
     }
 }
 

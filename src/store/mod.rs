@@ -29,7 +29,7 @@ mod images;
 mod reserve;
 
 pub use chronicle::{Chronicle, HistoryLimits};
-pub use counters::{Counters, Exhausted, Reservation};
+pub use counters::{Counters, Exhausted, GroupNumber, Reservation};
 pub use error::StoreError;
 pub use histories::{HistoryWrite, StoredHistory};
 pub use images::Images;

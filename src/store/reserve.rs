@@ -79,6 +79,11 @@ impl Block {
         (left < LOW).then(|| (start, start.plus(left).plus(BLOCK)))
     }
 
+    /// Whether no number from `floor` on is left.
+    pub(super) fn is_used_up(mut self, floor: Serial) -> bool {
+        self.take(floor).is_none()
+    }
+
     /// `start` and `end`, as [`Block::wanted`] gave them, are durable. Numbers may have been
     /// taken meanwhile.
     pub(super) fn confirm(&mut self, start: Serial, end: Serial) {

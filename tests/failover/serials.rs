@@ -38,7 +38,8 @@ impl Serials {
 
     /// Something is published: its serial is newer than all that anybody has seen.
     pub(crate) fn publish(&mut self, store_works: bool) {
-        let wanted = self.counters.reserve([(GROUP, FLOOR)]);
+        let group = self.counters.group(GROUP);
+        let wanted = self.counters.reserve([(group, FLOOR)]);
         if !wanted.is_empty() && store_works {
             for write in wanted.writes() {
                 if let Write::Put { key, json, .. } = write {
@@ -47,7 +48,7 @@ impl Serials {
             }
             self.counters.confirm(wanted);
         }
-        let serial = self.counters.next_serial(GROUP, FLOOR).unwrap();
+        let serial = self.counters.next_serial(group, FLOOR).unwrap();
         let newer = self
             .latest
             .is_none_or(|latest| serial.is_newer_than(latest));
