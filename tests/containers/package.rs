@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::MutexGuard;
 use std::time::Duration;
 
 use crate::engine::{Engine, Network, finish, kept, run, why_not};
@@ -18,24 +19,34 @@ const PATIENCE: Duration = Duration::from_secs(120);
 #[test]
 fn the_package_installs_serves_and_leaves_nothing() {
     let test = "the_package_installs_serves_and_leaves_nothing";
-    let missing = why_not(&["dpkg-shlibdeps", "lintian"]);
-    if let Some(reason) = missing.or_else(no_cargo_deb) {
-        return say(&format!("left out: {test}, because {reason}"));
-    }
-    let _alone = alone();
-    let engine = Engine::start(Network::Machine);
-    if let Err(reason) = base_images(&engine) {
-        return say(&format!("left out: {test}, because {reason}"));
-    }
-    drop(engine);
-    let package = build();
+    let Some((_alone, package)) = package_for(test, &["dpkg-shlibdeps", "lintian"]) else {
+        return;
+    };
     lint(&package);
     in_a_clean_root(&package);
     in_a_container(&package);
 }
 
+/// The package, and what it takes to try it: base images, and that nobody else does. `None` if that
+/// is not to be had here, which is said.
+pub(crate) fn package_for(
+    test: &str,
+    tools: &[&str],
+) -> Option<(MutexGuard<'static, ()>, PathBuf)> {
+    let left_out = |reason: String| say(&format!("left out: {test}, because {reason}"));
+    if let Some(reason) = why_not(tools).or_else(no_cargo_deb) {
+        left_out(reason);
+        return None;
+    }
+    let alone = alone();
+    base_images(&Engine::start(Network::Machine))
+        .map_err(left_out)
+        .ok()?;
+    Some((alone, build()))
+}
+
 /// Why no package can be built here, if so.
-pub(crate) fn no_cargo_deb() -> Option<String> {
+fn no_cargo_deb() -> Option<String> {
     let missing = "not installed: cargo-deb; `cargo install --locked cargo-deb`";
     cargo_deb().is_none().then(|| missing.to_owned())
 }
@@ -51,7 +62,7 @@ fn top() -> &'static Path {
 }
 
 /// Of the program as the tests have it: the release takes minutes more, and is packed the same way.
-pub(crate) fn build() -> PathBuf {
+fn build() -> PathBuf {
     let mut command = Command::new(top().join("packaging/debian/build"));
     let said = finish(command.arg("dev").current_dir(top()), BUILD);
     let package = PathBuf::from(said.trim());

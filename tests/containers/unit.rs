@@ -5,11 +5,10 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use crate::engine::{Engine, Network, finish, why_not};
+use crate::engine::finish;
 use crate::machine::Machine;
-use crate::package::{build, no_cargo_deb};
+use crate::package::package_for;
 use crate::patience::{until, wait_for};
-use crate::{alone, base_images, say};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 /// So long it is asked; whatever happens, happens within it.
@@ -43,17 +42,10 @@ const SOON: &str = "[Service]\nWatchdogSec=1\n";
 #[test]
 fn the_unit_loses_no_query_and_nothing_that_is_known() {
     let test = "the_unit_loses_no_query_and_nothing_that_is_known";
-    let missing = why_not(&["systemd-nspawn", "nsenter", "dnsperf", "dpkg-deb"]);
-    if let Some(reason) = missing.or_else(no_cargo_deb) {
-        return say(&format!("left out: {test}, because {reason}"));
-    }
-    let _alone = alone();
-    let engine = Engine::start(Network::Machine);
-    if let Err(reason) = base_images(&engine) {
-        return say(&format!("left out: {test}, because {reason}"));
-    }
-    drop(engine);
-    let package = build();
+    let tools = ["systemd-nspawn", "nsenter", "dnsperf", "dpkg-deb"];
+    let Some((_alone, package)) = package_for(test, &tools) else {
+        return;
+    };
     let machine = Machine::start();
     install(&machine, &package);
     starts_and_reloads(&machine);
@@ -81,8 +73,8 @@ fn the_unit_loses_no_query_and_nothing_that_is_known() {
 }
 
 fn install(machine: &Machine, package: &Path) {
-    fs::copy(package, machine.path("root/switchback.deb")).expect("copied");
-    machine.finish(&["dpkg", "-i", "/root/switchback.deb"]);
+    fs::copy(package, machine.path("srv/switchback.deb")).expect("copied");
+    machine.finish(&["dpkg", "-i", "/srv/switchback.deb"]);
     fs::write(machine.path("etc/switchback/switchback.toml"), CONFIG).expect("written");
 }
 
@@ -123,10 +115,10 @@ fn survives_a_hang(machine: &Machine) {
 }
 
 fn is_upgraded(machine: &Machine, package: &Path) {
-    newer(package, &machine.path("root/newer.deb"));
+    newer(package, &machine.path("srv/newer.deb"));
     let before = property(machine, "MainPID");
     let load = Load::begin(machine);
-    machine.finish(&["dpkg", "-i", "/root/newer.deb"]);
+    machine.finish(&["dpkg", "-i", "/srv/newer.deb"]);
     load.loses_nothing();
     assert_ne!(property(machine, "MainPID"), before);
 }

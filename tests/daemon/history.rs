@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::house::{House, eventually};
+use crate::house::House;
 
 fn page(house: &House, words: &[&str]) -> String {
     let output = house.switchback(words);
@@ -22,12 +22,7 @@ fn entries(house: &House, words: &[&str]) -> Vec<Value> {
 /// Both pools up, the first one down, moved.
 fn moved() -> House {
     let mut house = House::build("");
-    house.serve();
-    eventually("both pools are up", || {
-        let pools = house.status()["pools"].clone();
-        let up = |at: usize| pools[at]["health"] == "up";
-        (up(0) && up(1)).then_some(())
-    });
+    house.serve_well();
     house.close(0);
     house.serves(["edge2", "edge1"]);
     house

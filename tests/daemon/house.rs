@@ -126,6 +126,16 @@ failback = "manual"
         self.serve_with(&[], &[]);
     }
 
+    /// The same, and waits until both edges were seen to be up.
+    pub(crate) fn serve_well(&mut self) {
+        self.serve();
+        eventually("both pools are up", || {
+            let status = self.status();
+            let up = |pool: usize| status["pools"][pool]["health"] == "up";
+            (up(0) && up(1)).then_some(())
+        });
+    }
+
     /// The same with more words, and an environment.
     pub(crate) fn serve_with(&mut self, words: &[&str], environment: &[(&str, &str)]) {
         let config = self.path("switchback.toml").display().to_string();

@@ -118,12 +118,7 @@ fn a_reload_takes_all_or_nothing_and_says_why() {
 #[test]
 fn caches_are_counted_on_after_a_reload_that_changes_a_port_and_no_pool() {
     let mut house = House::build("");
-    house.serve();
-    eventually("both pools are up", || {
-        let status = house.status();
-        let up = |pool: usize| status["pools"][pool]["health"] == "up";
-        (up(0) && up(1)).then_some(())
-    });
+    house.serve_well();
     let drains = || house.status()["services"][0]["cached_until"].as_u64();
     assert_eq!(drains(), None, "nothing was ever answered otherwise");
     assert!(house.reload().0);

@@ -23,12 +23,7 @@ pub(crate) fn json(output: &Output) -> Value {
 
 fn served() -> House {
     let mut house = House::build("");
-    house.serve();
-    eventually("both pools are up", || {
-        let pools = house.status()["pools"].clone();
-        let up = |at: usize| pools[at]["health"] == "up";
-        (up(0) && up(1)).then_some(())
-    });
+    house.serve_well();
     house
 }
 
@@ -270,10 +265,7 @@ fn a_runbook_that_halts_ends_with_1_and_its_pool_can_be_readmitted() {
     let step = "[[service.step]]\nname = \"route\"\nrun = [\"/bin/false\"]\n\
                 [[service.step]]\npublish = true\n";
     house.write("switchback.toml", &house.config(step));
-    house.serve();
-    eventually("both pools are up", || {
-        (house.status()["pools"][1]["health"] == "up").then_some(())
-    });
+    house.serve_well();
     let words = ["failover", "xmpp-federation", "--reason", "a test", "--now"];
     let (code, said) = order(&house, &words);
     assert_eq!(code, Some(1), "{said}");
@@ -291,10 +283,7 @@ fn a_runbook_that_halts_ends_with_1_and_its_pool_can_be_readmitted() {
 #[test]
 fn an_operation_is_followed_across_a_restart_of_the_daemon() {
     let mut house = crate::gated();
-    house.serve();
-    eventually("both pools are up", || {
-        (house.status()["pools"][1]["health"] == "up").then_some(())
-    });
+    house.serve_well();
     let words = ["failover", "xmpp-federation", "--reason", "a test", "--now"];
     let follower = house.shell(&words);
     eventually("the hook runs", || house.path("ran").exists().then_some(()));
@@ -343,10 +332,7 @@ fn a_planned_move_lowers_the_ttl_waits_for_caches_and_restores_it() {
 fn a_move_that_waits_for_a_word_is_an_alarm_and_begins_when_it_is_approved() {
     let mut house = House::build("");
     house.write("switchback.toml", &house.config("mode = \"approve\"\n"));
-    house.serve();
-    eventually("both pools are up", || {
-        (house.status()["pools"][1]["health"] == "up").then_some(())
-    });
+    house.serve_well();
     house.close(0);
     eventually("it asks", || {
         (house.status()["services"][0]["proposal"]["id"] == 0).then_some(())

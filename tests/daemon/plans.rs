@@ -11,14 +11,6 @@ const TOKEN: &str = "t0ken-of-the-router";
 const BEARER: &str = "bearer-of-the-router";
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
-fn both_are_up(house: &House) {
-    eventually("both pools are up", || {
-        let status = house.status();
-        let up = |pool: usize| status["pools"][pool]["health"] == "up";
-        (up(0) && up(1)).then_some(())
-    });
-}
-
 /// The parts of the only service of a plan, of this kind.
 fn parts<'a>(plan: &'a Value, kind: &str) -> Vec<&'a Value> {
     let services = plan["services"].as_array().unwrap();
@@ -51,8 +43,7 @@ fn a_plan_of_what_waits_for_approval_is_what_approve_then_does() {
          [[service.step]]\npublish = true\n"
     );
     house.write("switchback.toml", &house.config(&step));
-    house.serve();
-    both_are_up(&house);
+    house.serve_well();
     let (code, said) = order(&house, &["plan", "xmpp-federation", "--approve"]);
     assert_eq!(code, Some(1));
     assert!(
@@ -116,8 +107,7 @@ fn a_plan_of_a_drain_and_of_the_way_back_is_what_they_then_do() {
     let step = "[[service.step]]\nname = \"route\"\nrun = [\"/bin/true\"]\n\
                 [[service.step]]\npublish = true\n";
     house.write("switchback.toml", &house.config(step));
-    house.serve();
-    both_are_up(&house);
+    house.serve_well();
 
     let drained = plan(&house, &["edgepool1", "--drain", "--now"]);
     let ours = &drained["services"][0];
@@ -173,10 +163,7 @@ fn a_plan_says_each_rrset_serial_and_program_and_changes_nothing() {
     let step = "[[service.step]]\nname = \"route\"\nrun = [\"/bin/true\", \"two words\"]\n\
                 each = \"server\"\n[[service.step]]\npublish = true\n";
     house.write("switchback.toml", &house.config(step));
-    house.serve();
-    eventually("both pools are up", || {
-        (house.status()["pools"][1]["health"] == "up").then_some(())
-    });
+    house.serve_well();
     let (serial, log) = (house.serial(), house.log().len());
     let (code, page) = order(&house, &["plan", "xmpp-federation", "--now"]);
     assert_eq!(code, Some(0), "{page}");

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use switchback::clock;
 
-use crate::house::{House, eventually};
+use crate::house::House;
 
 /// Nothing that should be on the screen takes longer.
 const BOUND: Duration = Duration::from_secs(20);
@@ -110,12 +110,7 @@ impl Terminal {
 /// A daemon that is well.
 fn house() -> House {
     let mut house = House::build("");
-    house.serve();
-    eventually("both pools are up", || {
-        let status = house.status();
-        let up = |pool: usize| status["pools"][pool]["health"] == "up";
-        (up(0) && up(1)).then_some(())
-    });
+    house.serve_well();
     house
 }
 
