@@ -142,8 +142,15 @@ pub(super) fn exclusive_datagram(
     address: SocketAddr,
     handed: &mut Handed,
 ) -> io::Result<UdpSocket> {
-    if let Some(socket) = handed.take_datagrams(address).pop() {
-        return Ok(socket);
+    let mut given = handed.take_datagrams(address);
+    if let Some(socket) = given.pop() {
+        // Of two, the system would give half of the datagrams to the one that nobody reads.
+        return match given.is_empty() {
+            true => Ok(socket),
+            false => Err(io::Error::other(
+                "the socket unit has more than one ListenDatagram= for it, and QUIC reads one",
+            )),
+        };
     }
     let socket = open(address, Type::DGRAM, Protocol::UDP)?;
     socket.set_recv_buffer_size(UDP_BUFFER)?;
