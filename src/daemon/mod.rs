@@ -17,6 +17,7 @@ mod dnstap;
 mod error;
 mod explain;
 mod followers;
+mod ground;
 mod histories;
 mod history_total;
 mod hooks;

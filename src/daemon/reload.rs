@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::DaemonError;
 use super::core::Core;
+use super::ground::Ground;
 use super::histories::Prepared;
-use super::publisher::Ground;
 use super::start::{Source, assignments, publications};
 use crate::admin::{Answer, Response};
 use crate::chronicle::Entry;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::DaemonError;
-use super::publisher::Ground;
+use super::ground::Ground;
 use crate::failover::Publication;
 use crate::history::Difference;
 use crate::ids::{Generation, Serial, ServiceName};
